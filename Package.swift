@@ -1,0 +1,105 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  // Properties that return a span need it; the standard library's own collections use the same flag.
+  .enableExperimentalFeature("Lifetimes"),
+  .strictMemorySafety(),
+]
+/// Float loops are two hundred times slower without optimisation, so debug builds keep it for these.
+let kernelSettings = settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]
+let kernelFlags: [CSetting] = [
+  .unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror=implicit-function-declaration"])
+]
+
+let argumentParser = Target.Dependency.product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
+
+let package = Package(
+  name: "kiln",
+  products: [
+    .executable(name: "kiln", targets: ["kiln"]),
+    .library(name: "Safetensors", targets: ["Safetensors"]),
+    .library(name: "KilnFormat", targets: ["KilnFormat"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+  ],
+  targets: [
+    // System libraries and C.
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas",
+      providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+    .systemLibrary(
+      name: "CXXHash", pkgConfig: "libxxhash",
+      providers: [.apt(["libxxhash-dev"]), .brew(["xxhash"])]),
+    .target(name: "CKernels", cSettings: kernelFlags),
+
+    // Bytes and tensors.
+    .target(name: "TensorCore", dependencies: [system], swiftSettings: kernelSettings),
+    .target(name: "JSON", dependencies: ["TensorCore"], swiftSettings: kernelSettings),
+    .target(
+      name: "Safetensors", dependencies: ["TensorCore", "JSON", system], swiftSettings: settings),
+    .target(
+      name: "KilnFormat", dependencies: ["TensorCore", "JSON", "CXXHash", system],
+      swiftSettings: settings),
+
+    // Checkpoints: one view of every kind of source.
+    .target(
+      name: "Checkpoints",
+      dependencies: ["TensorCore", "JSON", "Safetensors", "KilnFormat", system],
+      swiftSettings: settings),
+    .target(
+      name: "Tokenization", dependencies: ["TensorCore", "JSON", heap, system],
+      swiftSettings: kernelSettings),
+
+    // Arithmetic.
+    .target(
+      name: "Kernels", dependencies: ["TensorCore", "CKernels", "COpenBLAS"],
+      swiftSettings: kernelSettings),
+    .target(
+      name: "Quantization", dependencies: ["TensorCore", "JSON", "Kernels"],
+      swiftSettings: kernelSettings),
+
+    // The model, what is done with it, and the tool.
+    .target(
+      name: "KimiLinear",
+      dependencies: ["TensorCore", "JSON", "Checkpoints", "Kernels"],
+      swiftSettings: settings),
+    .target(
+      name: "Evaluation",
+      dependencies: ["TensorCore", "Kernels", "KimiLinear", "Tokenization"],
+      swiftSettings: settings),
+    .target(
+      name: "Conversion",
+      dependencies: [
+        "TensorCore", "JSON", "Safetensors", "KilnFormat", "Checkpoints", "Kernels",
+        "Quantization", "KimiLinear", system,
+      ],
+      swiftSettings: settings),
+    .target(
+      name: "KilnCommands",
+      dependencies: [
+        "TensorCore", "JSON", "Checkpoints", "Tokenization", "Kernels", "Quantization",
+        "KimiLinear", "Evaluation", "Conversion", argumentParser, system,
+      ],
+      swiftSettings: settings),
+    .executableTarget(
+      name: "kiln", dependencies: ["KilnCommands"], swiftSettings: settings),
+
+    // Tests.
+    .target(
+      name: "TestSupport", dependencies: ["TensorCore", "JSON", "Safetensors", system],
+      path: "Tests/TestSupport", swiftSettings: settings),
+  ]
+)

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A string that equals another only if their UTF-8 bytes are the same.
+///
+/// Swift's `String` compares by canonical equivalence: two tensor names that spell `é` as one code
+/// point and as two would be the same dictionary key, and one tensor would silently vanish.
+/// Tensor names and JSON keys are therefore `ExactString`s.
+public struct ExactString: Hashable, Comparable, Sendable {
+  /// The text.
+  public let text: String
+
+  /// Wraps a string; its bytes stay as they are.
+  public init(_ text: String) {
+    self.text = text
+  }
+
+  /// Whether the UTF-8 bytes are the same.
+  public static func == (left: ExactString, right: ExactString) -> Bool {
+    left.text.utf8.count == right.text.utf8.count && left.text.utf8.elementsEqual(right.text.utf8)
+  }
+
+  /// Orders by UTF-8 bytes, which is also the order of Unicode code points.
+  public static func < (left: ExactString, right: ExactString) -> Bool {
+    left.text.utf8.lexicographicallyPrecedes(right.text.utf8)
+  }
+
+  /// Feeds the UTF-8 bytes to the hasher.
+  public func hash(into hasher: inout Hasher) {
+    for byte in text.utf8 { hasher.combine(byte) }
+    hasher.combine(0xFF as UInt8)
+  }
+}
+
+extension ExactString: ExpressibleByStringInterpolation, CustomStringConvertible {
+  /// Makes a literal an exact string.
+  public init(stringLiteral value: String) {
+    self.init(value)
+  }
+
+  /// The text.
+  public var description: String { text }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+public import SystemPackage
+
+/// A regular file, mapped read-only for as long as the object lives.
+///
+/// Pages are read when they are touched: opening costs the same for a kilobyte and for a
+/// terabyte. The mapping itself is the only unsafe thing; what leaves here is bounds-checked spans.
+@safe
+public final class MappedFile: Sendable {
+  /// Where the file was opened.
+  public let path: FilePath
+  /// Its size in bytes when it was opened.
+  public let byteCount: Int
+  /// Device and inode: two names of one file have the same.
+  public let identity: FileIdentity
+
+  private nonisolated(unsafe) let base: UnsafeRawPointer?
+
+  /// Maps a file.
+  ///
+  /// - Parameter path: A regular file, or a symbolic link to one.
+  /// - Throws: `FileError` if it is missing, is not a regular file or cannot be mapped.
+  public init(_ path: FilePath) throws(FileError) {
+    // O_NONBLOCK: opening a FIFO that nobody writes to must fail in `fstat`, not wait for ever.
+    let descriptor = unsafe open(path.string, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else {
+      let error = Errno.current
+      if error == .noSuchFileOrDirectory || error == .notDirectory { throw .missing(path) }
+      throw .system(path, operation: "open", error)
+    }
+    defer { close(descriptor) }
+    var status = stat()
+    guard unsafe fstat(descriptor, &status) == 0 else {
+      throw .system(path, operation: "fstat", .current)
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw .notRegular(path, found: FileKind(mode: status.st_mode).description)
+    }
+    let size = Int(status.st_size)
+    var base: UnsafeRawPointer?
+    if size > 0 {
+      let mapping = unsafe mmap(nil, size, PROT_READ, MAP_SHARED, descriptor, 0)
+      guard let mapping = unsafe mapping, unsafe mapping != MAP_FAILED else {
+        throw .system(path, operation: "mmap", .current)
+      }
+      unsafe base = UnsafeRawPointer(mapping)
+    }
+    self.path = path
+    byteCount = size
+    identity = FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+    unsafe self.base = base
+  }
+
+  deinit {
+    if let base = unsafe base {
+      unsafe munmap(UnsafeMutableRawPointer(mutating: base), byteCount)
+    }
+  }
+
+  /// The whole file.
+  public var bytes: RawSpan {
+    @_lifetime(borrow self)
+    get {
+      guard let base = unsafe base else { return RawSpan() }
+      let span = unsafe RawSpan(_unsafeStart: base, byteCount: byteCount)
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+  }
+
+  /// Tells the kernel that these bytes will be read soon and once, in order.
+  public func willNeed(_ range: Range<Int>) {
+    advise(range, MADV_WILLNEED)
+  }
+
+  /// Lets go of the pages in this range, so that a pass over a large file keeps no memory.
+  ///
+  /// They stay in the page cache and come back when they are touched again.
+  public func release(_ range: Range<Int>) {
+    advise(range, MADV_DONTNEED)
+  }
+
+  private func advise(_ range: Range<Int>, _ advice: Int32) {
+    let pageSize = 4096
+    let start = max(0, range.lowerBound) / pageSize * pageSize
+    let end = min(range.upperBound, byteCount)
+    guard let base = unsafe base, start < end else { return }
+    unsafe madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, advice)
+  }
+}
+
+/// Which file a path leads to, whatever its name.
+public struct FileIdentity: Hashable, Sendable {
+  /// Device number.
+  public let device: UInt64
+  /// Inode number on that device.
+  public let inode: UInt64
+
+  /// A known pair.
+  public init(device: UInt64, inode: UInt64) {
+    self.device = device
+    self.inode = inode
+  }
+
+  /// The identity of what is at a path, following symbolic links; nil if nothing is.
+  public init?(of path: FilePath) {
+    var status = stat()
+    guard unsafe stat(path.string, &status) == 0 else { return nil }
+    self.init(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+  }
+}
+
+/// The kind of thing that a path leads to.
+public enum FileKind: Sendable, Equatable, CustomStringConvertible {
+  /// Ordinary content.
+  case regular
+  /// A folder.
+  case directory
+  /// A FIFO, a socket, a device.
+  case special
+
+  /// The kind of what is at a path, following symbolic links; nil if nothing is.
+  public init?(of path: FilePath) {
+    var status = stat()
+    guard unsafe stat(path.string, &status) == 0 else { return nil }
+    self.init(mode: status.st_mode)
+  }
+
+  init(mode: mode_t) {
+    switch mode & S_IFMT {
+    case S_IFREG: self = .regular
+    case S_IFDIR: self = .directory
+    default: self = .special
+    }
+  }
+
+  /// The kind with its article, for messages.
+  public var description: String {
+    switch self {
+    case .regular: "a regular file"
+    case .directory: "a folder"
+    case .special: "a device, FIFO or socket"
+    }
+  }
+}
+
+extension Errno {
+  /// The error of the system call that just failed.
+  static var current: Errno { Errno(rawValue: errno) }
+}

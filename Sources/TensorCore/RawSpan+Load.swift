@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Every unchecked load of Kiln is in this file. The formats that Kiln reads are little-endian and
+// so are the machines that it runs on; `LittleEndianCheck` keeps that from being an assumption.
+
+/// Loads of fixed-width integers and copies, at any alignment, bounds-checked.
+extension RawSpan {
+  /// The byte at `offset`.
+  ///
+  /// - Precondition: `offset` lies inside the span.
+  @inlinable
+  public func byte(at offset: Int) -> UInt8 {
+    precondition(offset >= 0 && offset < byteCount, "byte offset out of bounds")
+    return unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self)
+  }
+
+  /// The little-endian integer whose first byte is at `offset`.
+  ///
+  /// - Precondition: All of its bytes lie inside the span.
+  @inlinable
+  public func load<Value: FixedWidthInteger & BitwiseCopyable>(
+    at offset: Int, as type: Value.Type
+  ) -> Value {
+    precondition(
+      offset >= 0 && offset <= byteCount - MemoryLayout<Value>.size, "load out of bounds")
+    return Value(littleEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: Value.self))
+  }
+
+  /// The bytes of a range as an array.
+  ///
+  /// - Precondition: The range lies inside the span.
+  public func copy(_ range: Range<Int>) -> [UInt8] {
+    let part = extracting(range)
+    return unsafe part.withUnsafeBytes { unsafe [UInt8]($0) }
+  }
+
+  /// All bytes as an array.
+  public func copy() -> [UInt8] { copy(0..<byteCount) }
+
+  /// Whether two spans hold the same bytes.
+  public func equals(_ other: RawSpan) -> Bool {
+    guard byteCount == other.byteCount else { return false }
+    return unsafe withUnsafeBytes { left in
+      unsafe other.withUnsafeBytes { right in unsafe left.elementsEqual(right) }
+    }
+  }
+}

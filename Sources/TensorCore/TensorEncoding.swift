@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How many consecutive elements of a row share one scale.
+public enum QuantizationGroup: Hashable, Sendable {
+  /// A fixed number of elements: 32, 64 or 128.
+  case size(Int)
+  /// The whole row.
+  case row
+
+  /// Group sizes that a scheme name may give.
+  public static let sizes = [32, 64, 128]
+}
+
+/// How the values of a tensor are written: as plain elements, or as integer codes with scales.
+///
+/// Integer encodings are symmetric and group-wise along the row (`Formats/Kiln.md`):
+/// value = code * scale, codes of 4 or 8 bits in two's complement range, one BF16 scale a group.
+public enum TensorEncoding: Hashable, Sendable, CustomStringConvertible {
+  /// Elements of one type.
+  case plain(DType)
+  /// Codes of `bits` (4 or 8) with one BF16 scale for each `group`.
+  case quantized(bits: Int, group: QuantizationGroup)
+
+  /// The scheme names that users write, in the order in which help lists them.
+  public static let schemeNames =
+    [4, 8].flatMap { bits in
+      QuantizationGroup.sizes.map { "int\(bits)-g\($0)" } + ["int\(bits)-row"]
+    } + ["bf16", "f32"]
+
+  /// Reads a scheme name such as `int4-g32`, `int8-row`, `bf16` or `f32`.
+  ///
+  /// - Returns: nil if it is none of `schemeNames`.
+  public init?(schemeName: String) {
+    guard Self.schemeNames.contains(schemeName) else { return nil }
+    switch schemeName {
+    case "bf16": self = .plain(.bf16)
+    case "f32": self = .plain(.f32)
+    default:
+      let parts = schemeName.split(separator: "-")
+      guard parts.count == 2, let bits = Int(parts[0].dropFirst(3)) else { return nil }
+      let group = Int(parts[1].dropFirst()).map { QuantizationGroup.size($0) } ?? .row
+      self = .quantized(bits: bits, group: parts[1] == "row" ? .row : group)
+    }
+  }
+
+  /// The name: a scheme name for what quantization produces, else the element type in lower case.
+  public var description: String {
+    switch self {
+    case .plain(let dtype): dtype.rawValue.lowercased()
+    case .quantized(let bits, .size(let size)): "int\(bits)-g\(size)"
+    case .quantized(let bits, .row): "int\(bits)-row"
+    }
+  }
+
+  /// Whether values are codes with scales.
+  public var isQuantized: Bool {
+    if case .quantized = self { true } else { false }
+  }
+
+  /// Elements that share a scale in a row of `columns`; the row itself for plain elements.
+  public func groupSize(columns: Int) -> Int {
+    if case .quantized(_, .size(let size)) = self { size } else { columns }
+  }
+
+  /// Whether rows of this length can be written so: whole groups and whole bytes.
+  public func fits(columns: Int) -> Bool {
+    guard case .quantized(let bits, let group) = self else { return true }
+    guard columns > 0, columns * bits % 8 == 0 else { return false }
+    if case .size(let size) = group { return columns % size == 0 }
+    return true
+  }
+
+  /// Bytes of all codes, or of all elements of a plain tensor.
+  ///
+  /// - Returns: nil if the shape does not fit the encoding or the size overflows.
+  public func codeByteCount(_ shape: TensorShape) -> Int? {
+    switch self {
+    case .plain(let dtype):
+      return dtype.byteCount(elementCount: shape.elementCount)
+    case .quantized(let bits, _):
+      guard fits(columns: shape.columns) else { return nil }
+      // Half a byte or one byte an element cannot overflow what the element count did not.
+      return bits == 4 ? shape.elementCount / 2 : shape.elementCount
+    }
+  }
+
+  /// Bytes of all scales; 0 for a plain tensor.
+  public func scaleByteCount(_ shape: TensorShape) -> Int {
+    guard isQuantized, fits(columns: shape.columns) else { return 0 }
+    return shape.elementCount / groupSize(columns: shape.columns) * 2
+  }
+
+  /// Bytes that the tensor takes: the codes, then the scales.
+  ///
+  /// - Returns: nil if the shape does not fit the encoding or the size overflows.
+  public func byteCount(_ shape: TensorShape) -> Int? {
+    guard let codes = codeByteCount(shape) else { return nil }
+    let (total, overflow) = codes.addingReportingOverflow(scaleByteCount(shape))
+    return overflow ? nil : total
+  }
+}
