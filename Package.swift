@@ -68,7 +68,7 @@ let package = Package(
       name: "Kernels", dependencies: ["TensorCore", "CKernels", "COpenBLAS"],
       swiftSettings: kernelSettings),
     .target(
-      name: "Quantization", dependencies: ["TensorCore", "JSON", "Kernels"],
+      name: "Quantization", dependencies: ["TensorCore", "JSON", "Checkpoints", "Kernels"],
       swiftSettings: kernelSettings),
 
     // The model, what is done with it, and the tool.
