@@ -43,10 +43,12 @@ let package = Package(
     .systemLibrary(
       name: "CXXHash", pkgConfig: "libxxhash",
       providers: [.apt(["libxxhash-dev"]), .brew(["xxhash"])]),
+    .systemLibrary(name: "CLinux"),
     .target(name: "CKernels", cSettings: kernelFlags),
 
     // Bytes and tensors.
-    .target(name: "TensorCore", dependencies: [system], swiftSettings: kernelSettings),
+    .target(
+      name: "TensorCore", dependencies: ["CLinux", system], swiftSettings: kernelSettings),
     .target(name: "JSON", dependencies: ["TensorCore"], swiftSettings: kernelSettings),
     .target(
       name: "Safetensors", dependencies: ["TensorCore", "JSON", system], swiftSettings: settings),

@@ -43,6 +43,17 @@ public enum TensorEncoding: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// Reads what `description` gives: a scheme name, or any element type in lower case.
+  public init?(name: String) {
+    if let scheme = TensorEncoding(schemeName: name) {
+      self = scheme
+    } else if let dtype = DType(rawValue: name.uppercased()), name == dtype.rawValue.lowercased() {
+      self = .plain(dtype)
+    } else {
+      return nil
+    }
+  }
+
   /// The name: a scheme name for what quantization produces, else the element type in lower case.
   public var description: String {
     switch self {

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef KILN_CLINUX_H
+#define KILN_CLINUX_H
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// renameat2 without the GNU feature macro that Swift's Glibc module is built without.
+
+// Fails with EEXIST if the new name is taken.
+static inline int kiln_rename_new(const char *from, const char *to) {
+  return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 1u /* RENAME_NOREPLACE */);
+}
+
+// Swaps two names at once.
+static inline int kiln_rename_exchange(const char *from, const char *to) {
+  return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 2u /* RENAME_EXCHANGE */);
+}
+
+#endif

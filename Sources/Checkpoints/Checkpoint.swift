@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import JSON
+package import KilnFormat
+package import SystemPackage
+package import TensorCore
+
+/// An open checkpoint, whatever it is stored in: a folder of safetensors, one safetensors file, or
+/// a packed file.
+///
+/// Opening reads headers only. Tensors are places in mapped files.
+package struct Checkpoint: Sendable {
+  /// What the path leads to, told by content and not by name.
+  package enum Kind: String, Sendable {
+    case folder = "checkpoint folder"
+    case safetensors = "safetensors file"
+    case packed = "packed file"
+  }
+
+  /// The path that was opened.
+  package let path: FilePath
+  /// What it is.
+  package let kind: Kind
+  /// The tensors under the names that the checkpoint gives them, in the order of their bytes.
+  package let storedTensors: [StoredTensor]
+  /// Files beside the tensors, sorted by name.
+  package let files: [AuxiliaryFile]
+  /// The files that hold tensors.
+  package let dataFiles: [MappedFile]
+  /// The header, for a packed file.
+  package let packedHeader: KilnHeader?
+  /// What is odd but no reason to refuse, one line each.
+  package let warnings: [String]
+
+  /// Opens a checkpoint.
+  ///
+  /// - Parameter path: A folder, a `.safetensors` file or a `.kiln` file.
+  /// - Throws: A `KilnError` of the reader that found something wrong.
+  package init(_ path: FilePath) throws {
+    switch FileKind(of: path) {
+    case nil: throw FileError.missing(path)
+    case .directory: self = try CheckpointFolder(path).open()
+    case .special, .regular:
+      let file = try MappedFile(path)
+      self = try KilnFile.recognizes(file) ? Checkpoint(packed: file) : Checkpoint(single: file)
+    }
+  }
+
+  init(
+    path: FilePath, kind: Kind, storedTensors: [StoredTensor], files: [AuxiliaryFile],
+    dataFiles: [MappedFile], packedHeader: KilnHeader? = nil, warnings: [String] = []
+  ) {
+    self.path = path
+    self.kind = kind
+    self.storedTensors = storedTensors
+    self.files = files
+    self.dataFiles = dataFiles
+    self.packedHeader = packedHeader
+    self.warnings = warnings
+  }
+
+  private init(packed mapped: MappedFile) throws {
+    let file = try KilnFile(mapped: mapped)
+    let tensors = try file.header.tensors.map { entry in
+      let region = file.region(of: entry.extent)
+      // The header's own checks imply that this succeeds.
+      guard
+        let tensor = EncodedTensor(encoding: entry.encoding, shape: entry.shape, region: region)
+      else {
+        throw KilnFormatError.entry(mapped.path, name: entry.name.text, problem: "has a wrong size")
+      }
+      return StoredTensor(name: entry.name, tensor: tensor, sourceDType: entry.sourceDType)
+    }
+    self.init(
+      path: mapped.path, kind: .packed, storedTensors: tensors,
+      files: file.header.files.map { entry in
+        AuxiliaryFile(name: entry.name, region: file.region(of: entry.extent))
+      },
+      dataFiles: [mapped], packedHeader: file.header)
+  }
+
+  // MARK: - Files
+
+  /// Largest configuration or tokenizer file that is read.
+  package static let maximumFileByteCount = 1 << 26
+
+  /// The content of a file beside the tensors.
+  ///
+  /// - Throws: `CheckpointError.missingFile` if there is none of that name, `FileError.tooLarge`.
+  package func contents(of name: String) throws -> [UInt8] {
+    guard let bytes = try contentsIfPresent(of: name) else {
+      throw CheckpointError.missingFile(path, name: name)
+    }
+    return bytes
+  }
+
+  /// The content of a file beside the tensors, or nil if there is none of that name.
+  package func contentsIfPresent(of name: String) throws -> [UInt8]? {
+    guard let file = files.first(where: { $0.name == name }) else { return nil }
+    guard file.region.byteCount <= Self.maximumFileByteCount else {
+      throw FileError.tooLarge(
+        path.appending(name), size: file.region.byteCount, limit: Self.maximumFileByteCount)
+    }
+    return file.region.bytes.copy()
+  }
+
+  /// How a file beside the tensors is called in messages.
+  package func displayName(of name: String) -> String {
+    switch kind {
+    case .folder: path.appending(name).string
+    case .safetensors: path.removingLastComponent().appending(name).string
+    case .packed: "\(path): \(name)"
+    }
+  }
+
+  /// `config.json`, parsed.
+  ///
+  /// - Throws: `CheckpointError.missingFile` or a JSON error.
+  package func configuration() throws -> JSONField {
+    let file = displayName(of: "config.json")
+    return JSONField(
+      file: file, root: try JSONValue(parsing: try contents(of: "config.json"), file: file))
+  }
+}

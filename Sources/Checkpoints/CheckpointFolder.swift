@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import KilnFormat
+import Safetensors
+import SystemPackage
+import TensorCore
+
+/// Opens a checkpoint folder in the layout of the Hugging Face hub.
+struct CheckpointFolder {
+  private let path: FilePath
+  private let entries: [String]
+
+  init(_ path: FilePath) throws(FileError) {
+    self.path = path
+    entries = try FolderListing.entries(of: path)
+  }
+
+  func open() throws -> Checkpoint {
+    let shardNames = entries.filter { $0.hasSuffix(".safetensors") }
+    var warnings: [String] = []
+    let tensors: [StoredTensor]
+    let dataFiles: [MappedFile]
+    if entries.contains("model.safetensors") {
+      (tensors, dataFiles) = try single("model.safetensors")
+    } else if entries.contains(SafetensorsIndex.fileName) {
+      (tensors, dataFiles) = try sharded(warnings: &warnings)
+    } else if shardNames.count == 1, !shardNames[0].contains("-of-") {
+      (tensors, dataFiles) = try single(shardNames[0])
+    } else if !shardNames.isEmpty {
+      throw CheckpointError.missingIndex(path, shards: shardNames.count)
+    } else if let packed = entries.filter({ $0.hasSuffix(".kiln") }).only {
+      return try Checkpoint(path.appending(packed))
+    } else {
+      throw CheckpointError.unrecognized(path)
+    }
+    let files = try AuxiliaryFiles.ofFolder(path, entries: entries, warnings: &warnings)
+    return Checkpoint(
+      path: path, kind: .folder, storedTensors: tensors, files: files, dataFiles: dataFiles,
+      warnings: warnings)
+  }
+
+  private func single(_ name: String) throws -> ([StoredTensor], [MappedFile]) {
+    let file = try SafetensorsFile(path.appending(name))
+    return (try file.storedTensors(), [file.file])
+  }
+
+  private func sharded(warnings: inout [String]) throws -> ([StoredTensor], [MappedFile]) {
+    let indexPath = path.appending(SafetensorsIndex.fileName)
+    let mapped = try MappedFile(indexPath)
+    guard mapped.byteCount <= SafetensorsIndex.maximumByteCount else {
+      throw FileError.tooLarge(
+        indexPath, size: mapped.byteCount, limit: SafetensorsIndex.maximumByteCount)
+    }
+    let index = try SafetensorsIndex(parsing: mapped.bytes.copy(), path: indexPath)
+    var tensors: [StoredTensor] = []
+    var dataFiles: [MappedFile] = []
+    var found = Set<ExactString>()
+    for shard in index.shards {
+      let file = try SafetensorsFile(
+        SafetensorsIndex.resolve(shard: shard, in: path, index: indexPath))
+      dataFiles.append(file.file)
+      var unlisted = 0
+      for tensor in try file.storedTensors() {
+        // The index decides: a tensor that it places elsewhere, or not at all, is not this one.
+        if index.shardOfTensor[tensor.name] == shard {
+          found.insert(tensor.name)
+          tensors.append(tensor)
+        } else {
+          unlisted += 1
+        }
+      }
+      if unlisted > 0 {
+        warnings.append(
+          "\(path.appending(shard)): \(unlisted) tensors that the index does not place there are"
+            + " ignored")
+      }
+    }
+    if found.count < index.shardOfTensor.count {
+      let missing = index.shardOfTensor.filter { !found.contains($0.key) }
+      if let (name, shard) = missing.min(by: { $0.key < $1.key }) {
+        throw SafetensorsError.missingTensor(indexPath, name: name.text, shard: shard)
+      }
+    }
+    return (tensors, dataFiles)
+  }
+}
+
+extension SafetensorsFile {
+  /// The tensors of the file in the order of their bytes.
+  func storedTensors() throws -> [StoredTensor] {
+    try header.entries.map { entry in
+      // The header's own checks imply that this succeeds.
+      guard
+        let tensor = EncodedTensor(
+          encoding: .plain(entry.dtype), shape: entry.shape, region: region(of: entry))
+      else {
+        throw SafetensorsError.tensor(file.path, name: entry.name.text, problem: "has a wrong size")
+      }
+      return StoredTensor(name: entry.name, tensor: tensor, sourceDType: entry.dtype)
+    }
+  }
+}
+
+extension Checkpoint {
+  /// One safetensors file; configuration and tokenizer are looked for beside it.
+  init(single mapped: MappedFile) throws {
+    let file = try SafetensorsFile(mapped: mapped)
+    self.init(
+      path: mapped.path, kind: .safetensors, storedTensors: try file.storedTensors(),
+      files: try AuxiliaryFiles.besideFile(mapped.path), dataFiles: [mapped])
+  }
+}
+
+extension Array {
+  fileprivate var only: Element? { count == 1 ? first : nil }
+}

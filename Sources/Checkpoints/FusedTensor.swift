@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SystemPackage
+import TensorCore
+
+/// Splits and renames the tensors of transformers' dialect into those of the released one.
+///
+/// | transformers | released |
+/// |---|---|
+/// | `mlp.experts.gate_up_proj [E, 2I, d]` | `block_sparse_moe.experts.e.{w1,w3}.weight [I, d]` |
+/// | `mlp.experts.down_proj [E, d, I]` | `block_sparse_moe.experts.e.w2.weight [d, I]` |
+/// | `mlp.{gate,experts,shared_experts}.…` | `block_sparse_moe.…` |
+/// | `self_attn.conv1d.weight [3*H*K, 1, kernel]` | `self_attn.{q,k,v}_conv1d.weight [H*K, 1, kernel]` |
+/// | `self_attn.forget_gate.…` | `self_attn.…` |
+///
+/// Every part is contiguous in the fused tensor, so nothing is copied.
+enum FusedTensor {
+  /// The parts of a tensor, in the order of their bytes; the tensor itself if it needs no change.
+  ///
+  /// - Throws: `CheckpointError.fusedTensor` if its shape does not split.
+  static func split(_ stored: StoredTensor, path: FilePath) throws -> [StoredTensor] {
+    let components = stored.name.text.split(separator: ".", omittingEmptySubsequences: false)
+    guard components.count >= 5, components[0] == "model", components[1] == "layers",
+      case .plain = stored.tensor.encoding
+    else { return [stored] }
+    let layer = components[0..<3].joined(separator: ".")
+    let rest = components[3...].joined(separator: ".")
+    let splitter = Splitter(stored: stored, path: path)
+    switch rest {
+    case "mlp.experts.gate_up_proj", "block_sparse_moe.experts.gate_up_proj":
+      return try splitter.experts(layer: layer, matrices: ["w1", "w3"])
+    case "mlp.experts.down_proj", "block_sparse_moe.experts.down_proj":
+      return try splitter.experts(layer: layer, matrices: ["w2"])
+    case "self_attn.conv1d.weight":
+      return try splitter.convolutions(layer: layer)
+    default:
+      return [splitter.renamed("\(layer).\(releasedName(rest))")]
+    }
+  }
+
+  private static func releasedName(_ name: String) -> String {
+    for part in ["gate.", "experts.", "shared_experts."] where name.hasPrefix("mlp.\(part)") {
+      return "block_sparse_moe." + name.dropFirst(4)
+    }
+    if name.hasPrefix("self_attn.forget_gate.") {
+      return "self_attn." + name.dropFirst("self_attn.forget_gate.".count)
+    }
+    return name
+  }
+}
+
+/// Cuts one tensor along its first dimensions.
+private struct Splitter {
+  let stored: StoredTensor
+  let path: FilePath
+
+  private var dimensions: [Int] { stored.tensor.shape.dimensions }
+
+  func renamed(_ name: String) -> StoredTensor {
+    StoredTensor(
+      name: ExactString(name), tensor: stored.tensor, sourceDType: stored.sourceDType)
+  }
+
+  /// `[E, n * rows, columns]` into n matrices `[rows, columns]` for each expert.
+  func experts(layer: String, matrices: [String]) throws -> [StoredTensor] {
+    guard dimensions.count == 3, dimensions[1] % matrices.count == 0, dimensions[0] > 0 else {
+      throw failure(expected: matrices.count == 2 ? "[experts, 2 * width, hidden]"
+        : "[experts, hidden, width]")
+    }
+    let names = (0..<dimensions[0]).flatMap { expert in
+      matrices.map { "\(layer).block_sparse_moe.experts.\(expert).\($0).weight" }
+    }
+    return try cut(into: names, shape: [dimensions[1] / matrices.count, dimensions[2]])
+  }
+
+  /// `[3 * channels, 1, kernel]` into three `[channels, 1, kernel]`.
+  func convolutions(layer: String) throws -> [StoredTensor] {
+    guard dimensions.count == 3, dimensions[0] % 3 == 0 else {
+      throw failure(expected: "[3 * channels, 1, kernel]")
+    }
+    let names = ["q", "k", "v"].map { "\(layer).self_attn.\($0)_conv1d.weight" }
+    return try cut(into: names, shape: [dimensions[0] / 3, dimensions[1], dimensions[2]])
+  }
+
+  private func cut(into names: [String], shape: [Int]) throws -> [StoredTensor] {
+    let byteCount = stored.tensor.region.byteCount / names.count
+    return try names.enumerated().map { index, name in
+      let region = stored.tensor.region.part(index * byteCount..<(index + 1) * byteCount)
+      guard let shape = TensorShape(shape),
+        let tensor = EncodedTensor(
+          encoding: stored.tensor.encoding, shape: shape, region: region)
+      else { throw failure(expected: "\(names.count) parts of whole bytes") }
+      return StoredTensor(
+        name: ExactString(name), tensor: tensor, sourceDType: stored.sourceDType)
+    }
+  }
+
+  private func failure(expected: String) -> CheckpointError {
+    .fusedTensor(
+      path, name: stored.name.text, shape: stored.tensor.shape.description, expected: expected)
+  }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import KilnFormat
+package import SystemPackage
+package import TensorCore
+
+/// The tensors of a checkpoint under the names of the released dialect, one matrix each.
+///
+/// Checkpoints that were saved by transformers fuse and rename some tensors. Here each is split into
+/// its parts, in place, and `assemblies` says how the original is put together again.
+package struct ModelTensors: Sendable {
+  /// In the order in which a packed file holds them.
+  package let tensors: [StoredTensor]
+  /// How tensors of the checkpoint that were split or renamed are made of these.
+  package let assemblies: [KilnHeader.Assembly]
+  private let places: [ExactString: Int]
+
+  /// The tensors of an open checkpoint.
+  ///
+  /// - Throws: `CheckpointError.fusedTensor` or `.ambiguous`.
+  package init(_ checkpoint: Checkpoint) throws {
+    if let header = checkpoint.packedHeader {
+      try self.init(
+        tensors: checkpoint.storedTensors, assemblies: header.assemblies, path: checkpoint.path)
+      return
+    }
+    var tensors: [StoredTensor] = []
+    var assemblies: [KilnHeader.Assembly] = []
+    for stored in checkpoint.storedTensors {
+      let parts = try FusedTensor.split(stored, path: checkpoint.path)
+      tensors.append(contentsOf: parts)
+      if parts.count != 1 || parts[0].name != stored.name {
+        assemblies.append(
+          KilnHeader.Assembly(
+            name: stored.name, dtype: stored.sourceDType, shape: stored.tensor.shape,
+            parts: parts.map(\.name)))
+      }
+    }
+    let keys = tensors.map { TensorOrder($0.name) }
+    let order = tensors.indices.sorted { keys[$0] < keys[$1] }
+    try self.init(
+      tensors: order.map { tensors[$0] }, assemblies: assemblies.sorted { $0.name < $1.name },
+      path: checkpoint.path)
+  }
+
+  private init(
+    tensors: [StoredTensor], assemblies: [KilnHeader.Assembly], path: FilePath
+  ) throws {
+    self.tensors = tensors
+    self.assemblies = assemblies
+    places = try tensors.enumerated().reduce(into: [:]) { places, element in
+      guard places.updateValue(element.offset, forKey: element.element.name) == nil else {
+        throw CheckpointError.ambiguous(path, name: element.element.name.text)
+      }
+    }
+  }
+
+  /// The tensor of that name, if there is one.
+  package subscript(name: ExactString) -> StoredTensor? {
+    places[name].map { tensors[$0] }
+  }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import JSON
+import SystemPackage
+import TensorCore
+
+extension KilnHeader {
+  /// Reads the header of a file whose prelude was checked, and checks it against the file.
+  ///
+  /// After this every entry lies inside the data, overlaps no other, has the size that its
+  /// encoding and shape imply and a checksum for each block.
+  ///
+  /// - Throws: `KilnFormatError` or a JSON error that names the place.
+  init(_ file: MappedFile, prelude: KilnPrelude) throws {
+    let path = file.path
+    let text = file.bytes.copy(KilnPrelude.byteCount..<prelude.dataOffset)
+    let root = JSONField(
+      file: path.string, root: try JSONValue(parsing: text, file: path.string))
+    guard try root["block_bytes"].integer(in: 1...Int.max) == Self.blockByteCount else {
+      throw root["block_bytes"].unexpected("\(Self.blockByteCount)")
+    }
+    let parser = EntryParser(path: path, dataOffset: prelude.dataOffset, file: file)
+    self.init(
+      producer: try root["producer"].string(),
+      source: Source(
+        format: try root["source"]["format"].string(),
+        tensorCount: try root["source"]["tensors"].integer(in: 0...Int.max),
+        byteCount: try root["source"]["bytes"].integer(in: 0...Int.max)),
+      recipe: root["recipe"].value ?? .null,
+      files: try root["files"].array().map { try parser.file($0) },
+      tensors: try root["tensors"].array().map { try parser.tensor($0) },
+      assemblies: try root["assemblies"].array().map { try parser.assembly($0) })
+    try checkNames(path)
+    try checkPlaces(path, dataOffset: prelude.dataOffset, fileByteCount: file.byteCount)
+    try checkAssemblies(path)
+  }
+
+  private func checkNames(_ path: FilePath) throws {
+    var names = Set<ExactString>()
+    for tensor in tensors where !names.insert(tensor.name).inserted {
+      throw KilnFormatError.entry(path, name: tensor.name.text, problem: "is listed twice")
+    }
+    var fileNames = Set<ExactString>()
+    for file in files {
+      // The name becomes a file of an exported folder: it must not lead out of that folder.
+      guard !file.name.isEmpty, file.name != ".", file.name != "..",
+        !file.name.utf8.contains(where: { $0 == UInt8(ascii: "/") || $0 == 0 })
+      else {
+        throw KilnFormatError.entry(path, name: file.name, problem: "is not a plain file name")
+      }
+      guard fileNames.insert(ExactString(file.name)).inserted else {
+        throw KilnFormatError.entry(path, name: file.name, problem: "is listed twice")
+      }
+    }
+  }
+
+  private func checkPlaces(_ path: FilePath, dataOffset: Int, fileByteCount: Int) throws {
+    var end = dataOffset
+    let places =
+      files.map { ($0.name, $0.extent.range) } + tensors.map { ($0.name.text, $0.extent.range) }
+    for (name, range) in places {
+      guard range.lowerBound >= end, range.lowerBound % 64 == 0 else {
+        throw KilnFormatError.entry(
+          path, name: name,
+          problem: "begins at byte \(range.lowerBound), expected a multiple of 64 from \(end) on")
+      }
+      end = range.upperBound
+    }
+    guard end == fileByteCount else {
+      throw KilnFormatError.size(path, declared: UInt64(end), found: fileByteCount)
+    }
+  }
+
+  private func checkAssemblies(_ path: FilePath) throws {
+    let shapes = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0) })
+    var used = Set<ExactString>()
+    for assembly in assemblies {
+      var elementCount = 0
+      for part in assembly.parts {
+        guard let tensor = shapes[part], used.insert(part).inserted else {
+          throw KilnFormatError.entry(
+            path, name: assembly.name.text, problem: "part \"\(part)\" is missing or used twice")
+        }
+        let (sum, overflow) = elementCount.addingReportingOverflow(tensor.shape.elementCount)
+        guard !overflow, tensor.sourceDType == assembly.dtype else {
+          throw KilnFormatError.entry(
+            path, name: assembly.name.text, problem: "part \"\(part)\" does not fit")
+        }
+        elementCount = sum
+      }
+      guard elementCount == assembly.shape.elementCount else {
+        throw KilnFormatError.entry(
+          path, name: assembly.name.text,
+          problem: "parts have \(elementCount) elements, shape \(assembly.shape) has"
+            + " \(assembly.shape.elementCount)")
+      }
+    }
+  }
+}
+
+/// Turns JSON entries into checked values.
+private struct EntryParser {
+  let path: FilePath
+  let dataOffset: Int
+  let file: MappedFile
+
+  func file(_ field: JSONField) throws -> KilnHeader.FileEntry {
+    KilnHeader.FileEntry(name: try field["name"].string(), extent: try extent(field))
+  }
+
+  func tensor(_ field: JSONField) throws -> KilnHeader.TensorEntry {
+    let name = ExactString(try field["name"].string())
+    let encodingName = try field["encoding"].string()
+    guard let encoding = TensorEncoding(name: encodingName) else {
+      throw KilnFormatError.entry(
+        path, name: name.text, problem: "unknown encoding \"\(encodingName)\"")
+    }
+    let shape = try shape(field["shape"], name: name)
+    let extent = try extent(field)
+    guard let expected = encoding.byteCount(shape), expected == extent.range.count else {
+      throw KilnFormatError.entry(
+        path, name: name.text,
+        problem: "\(encoding) \(shape) takes \(encoding.byteCount(shape).map(String.init) ?? "no")"
+          + " bytes, found \(extent.range.count)")
+    }
+    return KilnHeader.TensorEntry(
+      name: name, encoding: encoding, shape: shape,
+      sourceDType: try dtype(field["source_dtype"]), extent: extent)
+  }
+
+  func assembly(_ field: JSONField) throws -> KilnHeader.Assembly {
+    let name = ExactString(try field["name"].string())
+    return KilnHeader.Assembly(
+      name: name, dtype: try dtype(field["dtype"]),
+      shape: try shape(field["shape"], name: name),
+      parts: try field["parts"].array().map { ExactString(try $0.string()) })
+  }
+
+  private func dtype(_ field: JSONField) throws -> DType {
+    guard let dtype = DType(rawValue: try field.string()) else {
+      throw field.unexpected("an element type such as \"BF16\"")
+    }
+    return dtype
+  }
+
+  private func shape(_ field: JSONField, name: ExactString) throws -> TensorShape {
+    let dimensions = try field.array().map { try $0.integer(in: 0...Int.max) }
+    guard let shape = TensorShape(dimensions) else {
+      throw KilnFormatError.entry(path, name: name.text, problem: "its shape is too large")
+    }
+    return shape
+  }
+
+  private func extent(_ field: JSONField) throws -> KilnHeader.Extent {
+    let offset = try field["offset"].integer(in: dataOffset...file.byteCount)
+    let byteCount = try field["bytes"].integer(in: 0...file.byteCount - offset)
+    let blocks = (byteCount + KilnHeader.blockByteCount - 1) / KilnHeader.blockByteCount
+    let checksums = try field["checksums"].array().map { element in
+      guard let checksum = Checksum.parse(try element.string()) else {
+        throw element.unexpected("16 hexadecimal digits")
+      }
+      return checksum
+    }
+    guard checksums.count == blocks else {
+      throw field["checksums"].unexpected("\(blocks) checksums")
+    }
+    return KilnHeader.Extent(range: offset..<offset + byteCount, checksums: checksums)
+  }
+}

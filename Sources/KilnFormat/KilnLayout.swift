@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import JSON
+import SystemPackage
+package import TensorCore
+
+/// Where everything will be in a packed file, before any of it is written.
+///
+/// Sizes follow from encodings and shapes, and checksums have a fixed width in the header, so the
+/// header's length is known before the data: data is written first, in one pass, the header last.
+package struct KilnLayout: Sendable {
+  /// The header; its checksums are 0 until the data is written.
+  package private(set) var header: KilnHeader
+  /// Size of the file in bytes.
+  package let fileByteCount: Int
+  let headerByteCount: Int
+
+  /// A file that will travel inside.
+  package struct File: Sendable {
+    package let name: String
+    package let byteCount: Int
+
+    package init(name: String, byteCount: Int) {
+      self.name = name
+      self.byteCount = byteCount
+    }
+  }
+
+  /// A tensor that will be written.
+  package struct Tensor: Sendable {
+    package let name: ExactString
+    package let encoding: TensorEncoding
+    package let shape: TensorShape
+    package let sourceDType: DType
+    /// Whether it follows the entry before it without a page border: the later matrices of an
+    /// expert.
+    package let continuesRun: Bool
+
+    package init(
+      name: ExactString, encoding: TensorEncoding, shape: TensorShape, sourceDType: DType,
+      continuesRun: Bool
+    ) {
+      self.name = name
+      self.encoding = encoding
+      self.shape = shape
+      self.sourceDType = sourceDType
+      self.continuesRun = continuesRun
+    }
+  }
+
+  /// Smallest entry that begins at a page border when it does not continue a run.
+  static let pageAlignedByteCount = 1 << 16
+
+  /// Lays out a file.
+  ///
+  /// - Returns: nil if a tensor does not fit its encoding or the file would be larger than 2^63.
+  package init?(
+    producer: String, source: KilnHeader.Source, recipe: JSONValue, files: [File],
+    tensors: [Tensor], assemblies: [KilnHeader.Assembly]
+  ) {
+    // Offsets have a variable number of digits in JSON, so the header's length depends on
+    // where the data begins. Growing the guess settles after a round or two.
+    var dataOffset = KilnPrelude.pageByteCount
+    while true {
+      guard
+        let placed = Self.place(
+          KilnHeader(
+            producer: producer, source: source, recipe: recipe, files: [], tensors: [],
+            assemblies: assemblies),
+          files: files, tensors: tensors, dataOffset: dataOffset)
+      else { return nil }
+      let text = JSONWriter.compact(placed.header.json)
+      let needed = Self.roundUp(KilnPrelude.byteCount + text.count, KilnPrelude.pageByteCount)
+      if needed <= dataOffset {
+        header = placed.header
+        fileByteCount = placed.end
+        headerByteCount = dataOffset - KilnPrelude.byteCount
+        return
+      }
+      dataOffset = needed
+    }
+  }
+
+  /// The header with its checksums, padded to the length that was planned.
+  func encodedHeader(_ header: KilnHeader) -> [UInt8] {
+    let text = JSONWriter.compact(header.json)
+    return text + repeatElement(UInt8(ascii: " "), count: headerByteCount - text.count)
+  }
+
+  private static func place(
+    _ empty: KilnHeader, files: [File], tensors: [Tensor], dataOffset: Int
+  ) -> (header: KilnHeader, end: Int)? {
+    var header = empty
+    var end = dataOffset
+    func extent(_ byteCount: Int, continuesRun: Bool) -> KilnHeader.Extent? {
+      let startsPage = !continuesRun && byteCount >= pageAlignedByteCount
+      // Far below the limit, so that rounding up cannot overflow.
+      guard end < Int.max / 4, byteCount < Int.max / 4 else { return nil }
+      let start = roundUp(end, startsPage ? KilnPrelude.pageByteCount : 64)
+      end = start + byteCount
+      let blocks = roundUp(byteCount, KilnHeader.blockByteCount) / KilnHeader.blockByteCount
+      return KilnHeader.Extent(range: start..<end, checksums: [UInt64](repeating: 0, count: blocks))
+    }
+    for file in files {
+      guard let extent = extent(file.byteCount, continuesRun: false) else { return nil }
+      header.files.append(KilnHeader.FileEntry(name: file.name, extent: extent))
+    }
+    for tensor in tensors {
+      guard let byteCount = tensor.encoding.byteCount(tensor.shape),
+        let extent = extent(byteCount, continuesRun: tensor.continuesRun)
+      else { return nil }
+      header.tensors.append(
+        KilnHeader.TensorEntry(
+          name: tensor.name, encoding: tensor.encoding, shape: tensor.shape,
+          sourceDType: tensor.sourceDType, extent: extent))
+    }
+    return (header, end)
+  }
+
+  private static func roundUp(_ value: Int, _ multiple: Int) -> Int {
+    (value + multiple - 1) / multiple * multiple
+  }
+}

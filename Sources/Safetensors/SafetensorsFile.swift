@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import SystemPackage
+public import TensorCore
+
+/// An open safetensors file: its header, checked, and its tensors in place.
+public struct SafetensorsFile: Sendable {
+  /// The mapped file.
+  public let file: MappedFile
+  /// What it holds.
+  public let header: SafetensorsHeader
+  /// Where the data begins in the file.
+  public let dataOffset: Int
+
+  /// Opens and checks a file; no tensor is read.
+  ///
+  /// - Throws: `FileError`, `SafetensorsError` or a JSON error.
+  public init(_ path: FilePath) throws {
+    try self.init(mapped: MappedFile(path))
+  }
+
+  /// Checks a file that is mapped already.
+  ///
+  /// - Throws: `SafetensorsError` or a JSON error.
+  public init(mapped file: MappedFile) throws {
+    guard file.byteCount >= 8 else {
+      throw SafetensorsError.tooShort(file.path, byteCount: file.byteCount)
+    }
+    let declared = file.bytes.load(at: 0, as: UInt64.self)
+    let limit = min(SafetensorsHeader.maximumByteCount, file.byteCount - 8)
+    guard let length = Int(exactly: declared), length <= limit else {
+      throw SafetensorsError.headerLength(file.path, declared: declared, limit: limit)
+    }
+    self.file = file
+    dataOffset = 8 + length
+    header = try SafetensorsHeader(
+      parsing: file.bytes.copy(8..<dataOffset), dataByteCount: file.byteCount - dataOffset,
+      path: file.path)
+  }
+
+  /// The stored bytes of a tensor.
+  public func region(of entry: SafetensorsHeader.Entry) -> MappedRegion {
+    MappedRegion(
+      file: file,
+      range: dataOffset + entry.range.lowerBound..<dataOffset + entry.range.upperBound)
+  }
+}

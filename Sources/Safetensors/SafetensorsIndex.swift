@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import JSON
+public import SystemPackage
+public import TensorCore
+
+/// `model.safetensors.index.json`: which shard holds which tensor.
+public struct SafetensorsIndex: Sendable {
+  /// The usual name of the file.
+  public static let fileName = "model.safetensors.index.json"
+  /// Largest index that is read, in bytes.
+  public static let maximumByteCount = 100_000_000
+
+  /// Shard file name of each tensor.
+  public let shardOfTensor: [ExactString: String]
+  /// The shards, sorted by name.
+  public let shards: [String]
+
+  /// Parses an index.
+  ///
+  /// - Parameters:
+  ///   - bytes: The JSON text.
+  ///   - path: The file, for errors.
+  /// - Throws: `SafetensorsError.index` or a JSON error.
+  public init(parsing bytes: [UInt8], path: FilePath) throws {
+    var map: [ExactString: String] = [:]
+    var shards = Set<String>()
+    var hasMap = false
+    var scanner = JSONScanner(bytes, file: path.string)
+    try scanner.object { scanner, key in
+      guard key == "weight_map" else { return try scanner.skip() }
+      hasMap = true
+      try scanner.object { scanner, name in
+        let shard = try scanner.string()
+        try Self.checkName(shard, tensor: name.text, path: path)
+        // One string for all tensors of a shard.
+        let (_, kept) = shards.insert(shard)
+        map[name] = kept
+      }
+    }
+    try scanner.end()
+    guard hasMap else { throw SafetensorsError.index(path, problem: "has no \"weight_map\"") }
+    guard !map.isEmpty else { throw SafetensorsError.index(path, problem: "names no tensor") }
+    shardOfTensor = map
+    self.shards = shards.sorted()
+  }
+
+  /// Refuses names that could lead out of the folder before anything is opened.
+  private static func checkName(_ shard: String, tensor: String, path: FilePath) throws {
+    let components = shard.split(separator: "/", omittingEmptySubsequences: false)
+    let isSafe = !components.contains { $0.isEmpty || $0 == "." || $0 == ".." }
+    guard isSafe, !shard.utf8.contains(0) else {
+      throw SafetensorsError.index(
+        path, problem: "shard \"\(shard)\" of tensor \"\(tensor)\" is not inside the folder")
+    }
+  }
+
+  /// Where a shard is, once links are followed.
+  ///
+  /// Links may lead to other names inside the folder, and, in the layout of the Hugging Face
+  /// cache (`NAME/snapshots/REVISION/model.safetensors -> ../../blobs/HASH`), to `NAME/blobs`.
+  ///
+  /// - Throws: `FileError.missing` or `SafetensorsError.index` if it leads elsewhere.
+  public static func resolve(
+    shard: String, in folder: FilePath, index: FilePath
+  ) throws -> FilePath {
+    let path = folder.appending(shard)
+    guard let target = canonical(path), let home = canonical(folder) else {
+      throw FileError.missing(path)
+    }
+    if target.starts(with: home) { return path }
+    let revisions = home.removingLastComponent()
+    if revisions.lastComponent?.string == "snapshots",
+      target.starts(with: revisions.removingLastComponent().appending("blobs"))
+    {
+      return path
+    }
+    throw SafetensorsError.index(
+      index, problem: "shard \"\(shard)\" is a link to \(target), outside the folder")
+  }
+
+  private static func canonical(_ path: FilePath) -> FilePath? {
+    guard let resolved = unsafe realpath(path.string, nil) else { return nil }
+    defer { unsafe free(resolved) }
+    return unsafe FilePath(String(cString: resolved))
+  }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CLinux
+import Glibc
+import SystemPackage
+
+/// The system calls on paths that outputs are made of, each with a typed error or none.
+///
+/// Swift regards the temporary C string of a path as unsafe; here is the one place for it.
+enum SystemCalls {
+  /// How a finished file takes its name.
+  enum Rename {
+    /// The new name must be free.
+    case new
+    /// Whatever has the new name is replaced.
+    case replace
+    /// The two names are swapped.
+    case exchange
+  }
+
+  static func createFile(_ path: FilePath) throws(Errno) -> Int32 {
+    try check(
+      unsafe open(path.string, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o666))
+  }
+
+  static func createFolder(_ path: FilePath) throws(Errno) {
+    _ = try check(unsafe mkdir(path.string, 0o777))
+  }
+
+  /// Removes a file, or an empty folder; an error is of no use to anyone at this point.
+  static func remove(_ path: FilePath) {
+    if unsafe unlink(path.string) != 0 { _ = unsafe rmdir(path.string) }
+  }
+
+  static func rename(
+    _ source: FilePath, to target: FilePath, _ mode: Rename
+  ) throws(Errno) {
+    switch mode {
+    case .replace:
+      _ = try check(unsafe Glibc.rename(source.string, target.string))
+    case .exchange:
+      _ = try check(unsafe kiln_rename_exchange(source.string, target.string))
+    case .new:
+      do {
+        _ = try check(unsafe kiln_rename_new(source.string, target.string))
+      } catch .invalidArgument {
+        // A file system that knows no flags: the next best thing is to look first.
+        guard FileKind(of: target) == nil else { throw .fileExists }
+        _ = try check(unsafe Glibc.rename(source.string, target.string))
+      }
+    }
+  }
+
+  /// Brings the entries of a folder to the disk.
+  static func synchronizeFolder(_ path: FilePath) throws(Errno) {
+    let descriptor = try check(unsafe open(path.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+    defer { close(descriptor) }
+    _ = try check(fsync(descriptor))
+  }
+
+  /// Bytes that an unprivileged process may still write to the file system of a folder.
+  static func freeBytes(at folder: FilePath) throws(Errno) -> Int {
+    var status = statvfs()
+    _ = try check(unsafe statvfs(folder.string, &status))
+    let (free, overflow) = Int(clamping: status.f_bavail).multipliedReportingOverflow(
+      by: Int(clamping: status.f_frsize))
+    return overflow ? Int.max : free
+  }
+
+  private static func check(_ result: Int32) throws(Errno) -> Int32 {
+    guard result >= 0 else { throw .current }
+    return result
+  }
+}
