@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import KilnFormat
-package import SystemPackage
+import SystemPackage
 package import TensorCore
 
 /// The tensors of a checkpoint under the names of the released dialect, one matrix each.

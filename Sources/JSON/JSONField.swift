@@ -100,3 +100,8 @@ package struct JSONField: Sendable {
     return value
   }
 }
+
+extension JSONField {
+  /// The value as a short text for a message.
+  package var shortValue: String { value.map(JSONWriter.summary) ?? "absent" }
+}

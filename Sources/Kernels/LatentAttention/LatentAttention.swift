@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import TensorCore
+
+/// Multi-head Latent Attention without positional encoding, over a cache of latents.
+///
+/// For head h and the query at position i of its sequence (source: DeepSeek-V2, section 2.1, with
+/// the rotary part never rotated, as Kimi Linear does):
+///
+///     c_j = [latent_j (rank) | shared_j (rope)]                    the cache, one row a token
+///     [key_j (nope) | value_j] = kv_b[h] latent_j
+///     score_ij = (q_i . [key_j | shared_j]) * (nope + rope)^-1/2    for j <= i
+///     out_i = sum_j softmax(score_i)_j value_j
+///
+/// Two ways give the same numbers up to rounding. *Expanded* computes keys and values of a block
+/// of the cache and serves many queries; *absorbed* moves kv_b to the other side, q' = key_b^T q and
+/// out = value_b (sum of latents), and serves few queries without expanding anything.
+package struct LatentAttention: Sendable {
+  /// Number of heads.
+  package let heads: Int
+  /// Length of a latent.
+  package let rank: Int
+  /// Part of query and key that goes through the latent.
+  package let nopeDimension: Int
+  /// Part of the key that all heads share.
+  package let ropeDimension: Int
+  /// Values of a head.
+  package let valueDimension: Int
+
+  package init(
+    heads: Int, rank: Int, nopeDimension: Int, ropeDimension: Int, valueDimension: Int
+  ) {
+    self.heads = heads
+    self.rank = rank
+    self.nopeDimension = nopeDimension
+    self.ropeDimension = ropeDimension
+    self.valueDimension = valueDimension
+  }
+
+  /// The tokens of one sequence that attend now.
+  package struct Sequence: Sendable {
+    /// Rows of the query matrix.
+    package let rows: Range<Int>
+    /// Latents and shared keys of all tokens so far, those of `rows` included: `[T, rank + rope]`.
+    package let cache: Matrix
+
+    package init(rows: Range<Int>, cache: Matrix) {
+      self.rows = rows
+      self.cache = cache
+    }
+  }
+
+  private var keyDimension: Int { nopeDimension + ropeDimension }
+  private var expandedDimension: Int { nopeDimension + valueDimension }
+  private var scale: Float { 1 / Float(keyDimension).squareRoot() }
+
+  /// Tokens of the cache that are worked on at a time: the memory of one block, not of the context.
+  private static let keysPerBlock = 512
+  /// Queries that share a product.
+  private static let queriesPerBlock = 128
+  /// Fewer queries than this do not pay for expanding keys and values.
+  private static let fewestExpandedQueries = 16
+
+  /// Attends for all heads of all sequences.
+  ///
+  /// - Parameters:
+  ///   - queries: `[N, heads * (nope + rope)]`.
+  ///   - upProjection: Stored `kv_b_proj`, `[heads * (nope + value), rank]`.
+  ///   - sequences: Disjoint rows of the queries with their caches.
+  ///   - workers: Threads. The result does not depend on their number.
+  /// - Returns: `[N, heads * value]`, rows of no sequence are 0.
+  package func attend(
+    queries: Matrix, upProjection: EncodedTensor, sequences: [Sequence], workers: Workers
+  ) -> Matrix {
+    var output = Matrix(rows: queries.rows, columns: heads * valueDimension)
+    let (heads, sequenceCount) = (heads, sequences.count)
+    output.withSharedRows { output in
+      workers.forEach(heads * sequenceCount) { item in
+        let head = item % heads
+        let sequence = sequences[item / heads]
+        let projection = widened(upProjection, head: head)
+        if sequence.rows.count < Self.fewestExpandedQueries {
+          attendAbsorbed(queries, projection, sequence, head: head, into: output)
+        } else {
+          attendExpanded(queries, projection, sequence, head: head, into: output)
+        }
+      }
+    }
+    return output
+  }
+
+  /// The rows of `kv_b_proj` that belong to one head: `[nope + value, rank]`.
+  private func widened(_ projection: EncodedTensor, head: Int) -> Matrix {
+    var matrix = Matrix(rows: expandedDimension, columns: rank)
+    let rows = head * expandedDimension..<(head + 1) * expandedDimension
+    matrix.withSharedRows { target in
+      target.withRows(0..<expandedDimension) { widen(projection, rows: rows, into: &$0) }
+    }
+    return matrix
+  }
+
+  private func attendExpanded(
+    _ queries: Matrix, _ projection: Matrix, _ sequence: Sequence, head: Int,
+    into output: SharedRows
+  ) {
+    let firstPosition = sequence.cache.rows - sequence.rows.count
+    var streams = stride(from: 0, to: sequence.rows.count, by: Self.queriesPerBlock).map { start in
+      let end = min(start + Self.queriesPerBlock, sequence.rows.count)
+      let rows = sequence.rows.lowerBound + start..<sequence.rows.lowerBound + end
+      return SoftmaxStream(
+        queries: queries.block(
+          rows: rows, columns: head * keyDimension..<(head + 1) * keyDimension),
+        firstPosition: firstPosition + start, valueDimension: valueDimension, scale: scale)
+    }
+    for start in stride(from: 0, to: sequence.cache.rows, by: Self.keysPerBlock) {
+      let block = start..<min(start + Self.keysPerBlock, sequence.cache.rows)
+      let latents = sequence.cache.block(rows: block, columns: 0..<rank)
+      let expanded = latents.multiplied(byTransposed: projection)
+      var keys = Matrix(rows: block.count, columns: keyDimension)
+      keys.copyColumns(of: expanded, 0..<nopeDimension, row: 0, to: 0)
+      keys.copyColumns(
+        of: sequence.cache, rank..<rank + ropeDimension, row: block.lowerBound, to: nopeDimension)
+      let values = expanded.block(
+        rows: 0..<block.count, columns: nopeDimension..<expandedDimension)
+      for index in streams.indices {
+        streams[index].update(keys: keys, values: values, firstKey: block.lowerBound)
+      }
+    }
+    for (index, stream) in streams.enumerated() {
+      let first = sequence.rows.lowerBound + index * Self.queriesPerBlock
+      output.store(stream.result(), row: first, column: head * valueDimension)
+    }
+  }
+
+  private func attendAbsorbed(
+    _ queries: Matrix, _ projection: Matrix, _ sequence: Sequence, head: Int,
+    into output: SharedRows
+  ) {
+    let columns = head * keyDimension
+    let nope = queries.block(rows: sequence.rows, columns: columns..<columns + nopeDimension)
+    let keyProjection = projection.block(rows: 0..<nopeDimension, columns: 0..<rank)
+    var absorbed = Matrix(rows: sequence.rows.count, columns: rank + ropeDimension)
+    absorbed.copyColumns(of: nope.multiplied(by: keyProjection), 0..<rank, row: 0, to: 0)
+    absorbed.copyColumns(
+      of: queries, columns + nopeDimension..<columns + keyDimension, row: sequence.rows.lowerBound,
+      to: rank)
+    var stream = SoftmaxStream(
+      queries: absorbed, firstPosition: sequence.cache.rows - sequence.rows.count,
+      valueDimension: rank, scale: scale)
+    for start in stride(from: 0, to: sequence.cache.rows, by: Self.keysPerBlock) {
+      let block = start..<min(start + Self.keysPerBlock, sequence.cache.rows)
+      let keys = sequence.cache.block(rows: block, columns: 0..<rank + ropeDimension)
+      let latents = sequence.cache.block(rows: block, columns: 0..<rank)
+      stream.update(keys: keys, values: latents, firstKey: block.lowerBound)
+    }
+    let valueProjection = projection.block(
+      rows: nopeDimension..<expandedDimension, columns: 0..<rank)
+    output.store(
+      stream.result().multiplied(byTransposed: valueProjection), row: sequence.rows.lowerBound,
+      column: head * valueDimension)
+  }
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import JSON
+
+extension ModelConfiguration {
+  /// Largest dimension that is accepted: far beyond any model, small enough that a product of two
+  /// cannot overflow.
+  private static let dimensions = 1...(1 << 24)
+  /// Most layers that are accepted.
+  private static let layerCounts = 1...(1 << 16)
+
+  /// Reads `config.json` in either dialect.
+  ///
+  /// - Parameter root: The document.
+  /// - Throws: A JSON error that names a key, or `ModelError` for what contradicts itself or is not
+  ///   implemented.
+  package init(_ root: JSONField) throws {
+    try Self.checkSupported(root)
+    let layers = try Self.layers(root)
+    let hasLinear = layers.contains { $0.isLinearAttention }
+    let hasLatent = layers.contains { !$0.isLinearAttention }
+    let hasExperts = layers.contains { $0.hasExperts }
+    let hasDense = layers.contains { !$0.hasExperts }
+    let epsilon = try root["rms_norm_eps"].ifPresent?.number() ?? 1e-5
+    guard epsilon > 0, epsilon < 1 else {
+      throw root["rms_norm_eps"].unexpected("a number between 0 and 1")
+    }
+    self.init(
+      vocabularySize: try root["vocab_size"].integer(in: Self.dimensions),
+      hiddenSize: try root["hidden_size"].integer(in: Self.dimensions),
+      layers: layers,
+      intermediateSize: hasDense ? try root["intermediate_size"].integer(in: Self.dimensions) : 0,
+      normEpsilon: Float(epsilon),
+      tiesEmbeddings: try root["tie_word_embeddings"].ifPresent?.bool() ?? false,
+      linearAttention: hasLinear ? try Self.linearAttention(root) : nil,
+      latentAttention: hasLatent ? try Self.latentAttention(root) : nil,
+      experts: hasExperts ? try Self.experts(root) : nil,
+      maximumContext: try first(of: root, "model_max_length", "max_position_embeddings").ifPresent?
+        .integer(in: 1...Int.max),
+      architecture: try root["architectures"].ifPresent?.array().first?.string()
+        ?? "KimiLinearForCausalLM")
+  }
+
+  /// Refuses what the runtime does not implement, rather than computing something else.
+  private static func checkSupported(_ root: JSONField) throws {
+    func require(_ field: JSONField, _ isSupported: Bool, _ supported: String) throws {
+      guard isSupported else {
+        throw ModelError.unsupported(
+          file: field.file, key: field.path, found: field.shortValue, supported: supported)
+      }
+    }
+    func optionalString(_ key: String) throws -> String? {
+      try root[key].ifPresent?.string()
+    }
+    if let type = try optionalString("model_type") {
+      try require(root["model_type"], type == "kimi_linear", "\"kimi_linear\"")
+    }
+    let activation = try root["hidden_act"].ifPresent?.string() ?? "silu"
+    try require(root["hidden_act"], ["silu", "swish"].contains(activation), "\"silu\"")
+    if let router = try optionalString("moe_router_activation_func") {
+      try require(root["moe_router_activation_func"], router == "sigmoid", "\"sigmoid\"")
+    }
+    if let method = try optionalString("topk_method") {
+      try require(root["topk_method"], method == "noaux_tc", "\"noaux_tc\"")
+    }
+    if let nope = try root["mla_use_nope"].ifPresent?.bool() {
+      try require(root["mla_use_nope"], nope, "true (no rotary embedding)")
+    }
+    if let bias = try root["attention_bias"].ifPresent?.bool() {
+      try require(root["attention_bias"], !bias, "false")
+    }
+    if root["rope_scaling"].isPresent {
+      try require(root["rope_scaling"], false, "null (no rotary embedding)")
+    }
+    if let predicted = try root["num_nextn_predict_layers"].ifPresent?.integer(in: 0...Int.max) {
+      try require(root["num_nextn_predict_layers"], predicted == 0, "0")
+    }
+  }
+
+  // MARK: - Layers
+
+  private static func layers(_ root: JSONField) throws -> [Layer] {
+    let count = try root["num_hidden_layers"].integer(in: layerCounts)
+    let linear = try linearAttentionLayers(root, count: count)
+    let experts = try expertLayers(root, count: count)
+    return zip(linear, experts).map { Layer(isLinearAttention: $0, hasExperts: $1) }
+  }
+
+  private static func linearAttentionLayers(_ root: JSONField, count: Int) throws -> [Bool] {
+    if root["linear_attn_config"].isPresent {
+      return try listedLayers(root["linear_attn_config"], count: count)
+    }
+    return try typedLayers(
+      root["layer_types"], count: count, yes: "linear_attention", no: "full_attention")
+  }
+
+  /// `kda_layers` and `full_attn_layers` count from 1, are disjoint and cover every layer.
+  private static func listedLayers(_ field: JSONField, count: Int) throws -> [Bool] {
+    var isLinear = [Bool?](repeating: nil, count: count)
+    for (key, value) in [("kda_layers", true), ("full_attn_layers", false)] {
+      for element in try field[key].array() {
+        let layer = try element.integer(in: 1...count)
+        guard isLinear[layer - 1] == nil else {
+          throw ModelError.configuration(
+            file: field.file, key: element.path, problem: "layer \(layer) is listed twice")
+        }
+        isLinear[layer - 1] = value
+      }
+    }
+    return try isLinear.enumerated().map { index, value in
+      guard let value else {
+        throw ModelError.configuration(
+          file: field.file, key: field.path,
+          problem: "layer \(index + 1) of \(count) is neither in kda_layers nor in"
+            + " full_attn_layers")
+      }
+      return value
+    }
+  }
+
+  private static func expertLayers(_ root: JSONField, count: Int) throws -> [Bool] {
+    if root["mlp_layer_types"].isPresent {
+      return try typedLayers(root["mlp_layer_types"], count: count, yes: "sparse", no: "dense")
+    }
+    // A model without experts may leave their number out, or give 0.
+    guard let experts = try first(of: root, "num_experts", "num_local_experts").ifPresent,
+      try experts.integer(in: 0...(1 << 20)) > 0
+    else { return [Bool](repeating: false, count: count) }
+    let dense = try root["first_k_dense_replace"].ifPresent?.integer(in: 0...Int.max) ?? 0
+    let frequency = try root["moe_layer_freq"].ifPresent?.integer(in: 1...Int.max) ?? 1
+    return (0..<count).map { $0 >= dense && $0 % frequency == 0 }
+  }
+
+  private static func typedLayers(
+    _ field: JSONField, count: Int, yes: String, no: String
+  ) throws -> [Bool] {
+    let types = try field.array()
+    guard types.count == count else {
+      throw ModelError.configuration(
+        file: field.file, key: field.path,
+        problem: "names \(types.count) layers, num_hidden_layers is \(count)")
+    }
+    return try types.map { type in
+      switch try type.string() {
+      case yes: return true
+      case no: return false
+      default: throw type.unexpected("\"\(yes)\" or \"\(no)\"")
+      }
+    }
+  }
+
+  // MARK: - Parts
+
+  private static func linearAttention(_ root: JSONField) throws -> LinearAttention {
+    let section = root["linear_attn_config"]
+    func size(_ released: String, _ other: String) throws -> Int {
+      let field = section.isPresent ? section[released] : root[other]
+      return try field.integer(in: 1...(1 << 16))
+    }
+    return LinearAttention(
+      heads: try size("num_heads", "linear_num_heads"),
+      headDimension: try size("head_dim", "linear_head_dim"),
+      kernelSize: try size("short_conv_kernel_size", "linear_conv_kernel_dim"))
+  }
+
+  private static func latentAttention(_ root: JSONField) throws -> LatentAttention {
+    let heads = try root["num_attention_heads"].integer(in: 1...(1 << 16))
+    if let keyValueHeads = try root["num_key_value_heads"].ifPresent?.integer(in: 1...Int.max),
+      keyValueHeads != heads
+    {
+      throw ModelError.unsupported(
+        file: root.file, key: "num_key_value_heads", found: "\(keyValueHeads)",
+        supported: "num_attention_heads (\(heads))")
+    }
+    return LatentAttention(
+      heads: heads,
+      queryRank: try root["q_lora_rank"].ifPresent?.integer(in: dimensions),
+      latentRank: try root["kv_lora_rank"].integer(in: dimensions),
+      nopeDimension: try root["qk_nope_head_dim"].integer(in: 1...(1 << 16)),
+      ropeDimension: try root["qk_rope_head_dim"].integer(in: 0...(1 << 16)),
+      valueDimension: try root["v_head_dim"].integer(in: 1...(1 << 16)))
+  }
+
+  private static func experts(_ root: JSONField) throws -> Experts {
+    let count = try first(of: root, "num_experts", "num_local_experts").integer(in: 1...(1 << 20))
+    let usesGroups = try root["use_grouped_topk"].ifPresent?.bool() ?? true
+    let groupField = first(of: root, "num_expert_group", "n_group")
+    let groups = usesGroups ? try groupField.ifPresent?.integer(in: 1...count) ?? 1 : 1
+    let chosenField = root["topk_group"]
+    let chosen = usesGroups ? try chosenField.ifPresent?.integer(in: 1...groups) ?? 1 : 1
+    let perTokenField = first(of: root, "num_experts_per_token", "num_experts_per_tok")
+    let perToken = try perTokenField.integer(in: 1...count)
+    guard count % groups == 0, groups == 1 || count / groups >= 2 else {
+      throw ModelError.configuration(
+        file: root.file, key: groupField.path,
+        problem: "\(count) experts do not split into \(groups) groups of two or more")
+    }
+    guard perToken <= count / groups * chosen else {
+      throw ModelError.configuration(
+        file: root.file, key: perTokenField.path,
+        problem: "\(perToken) experts a token, but \(chosen) groups hold only"
+          + " \(count / groups * chosen)")
+    }
+    return Experts(
+      count: count, perToken: perToken,
+      shared: try first(of: root, "num_shared_experts", "n_shared_experts").ifPresent?
+        .integer(in: 0...(1 << 16)) ?? 0,
+      width: try root["moe_intermediate_size"].integer(in: dimensions),
+      groups: groups, groupsPerToken: chosen,
+      renormalizes: try first(of: root, "moe_renormalize", "norm_topk_prob").ifPresent?.bool()
+        ?? true,
+      scalingFactor: Float(try root["routed_scaling_factor"].ifPresent?.number() ?? 1))
+  }
+}
+
+/// The field under the first of several names that has a value; under the first name if none has.
+private func first(of root: JSONField, _ names: String...) -> JSONField {
+  names.lazy.map { root[$0] }.first { $0.isPresent } ?? root[names[0]]
+}

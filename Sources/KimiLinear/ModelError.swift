@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import TensorCore
+
+/// Why a model cannot be run, although its files can be read.
+package enum ModelError: KilnError, Equatable {
+  /// The configuration contradicts itself; `problem` says how.
+  case configuration(file: String, key: String, problem: String)
+  /// The configuration asks for something that the runtime does not implement.
+  case unsupported(file: String, key: String, found: String, supported: String)
+  /// A tensor that the configuration implies is not in the checkpoint.
+  case missingTensor(model: String, name: String, shape: String)
+  /// A tensor does not have the shape that the configuration implies.
+  case tensorShape(model: String, name: String, found: String, expected: String)
+  /// A tensor is stored in a type that the runtime does not compute with.
+  case tensorType(model: String, name: String, found: String)
+  /// More experts than the configuration says.
+  case extraTensor(model: String, name: String, problem: String)
+  /// A token id beyond the vocabulary.
+  case tokenOutOfRange(id: Int, vocabularySize: Int)
+
+  package var category: ErrorCategory { .badData }
+
+  package var description: String {
+    switch self {
+    case .configuration(let file, let key, let problem):
+      "\(file): \"\(key)\": \(problem)"
+    case .unsupported(let file, let key, let found, let supported):
+      "\(file): \"\(key)\" is \(found), Kiln supports \(supported)"
+    case .missingTensor(let model, let name, let shape):
+      "\(model): tensor \"\(name)\" \(shape) is missing"
+    case .tensorShape(let model, let name, let found, let expected):
+      "\(model): tensor \"\(name)\" has shape \(found), expected \(expected)"
+    case .tensorType(let model, let name, let found):
+      "\(model): tensor \"\(name)\" is stored as \(found), expected a floating-point type or an"
+        + " integer scheme"
+    case .extraTensor(let model, let name, let problem):
+      "\(model): tensor \"\(name)\": \(problem)"
+    case .tokenOutOfRange(let id, let vocabularySize):
+      "token id \(id) is not in the vocabulary of \(vocabularySize)"
+    }
+  }
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Checkpoints
+package import Kernels
+package import TensorCore
+
+/// A Kimi Linear model that can be run: weights in place in a checkpoint, arithmetic in float32.
+package struct Model: Sendable {
+  /// Its dimensions.
+  package let configuration: ModelConfiguration
+  /// Its weights.
+  package let weights: ModelWeights
+  /// Names of tensors that the configuration does not imply, which are not used.
+  package let unknownTensors: [ExactString]
+
+  /// How to run it.
+  package struct Options: Sendable {
+    /// Which form of the KDA kernel to use.
+    package let kernel: KimiDeltaKernel
+    /// Threads. Results do not depend on their number.
+    package let workers: Workers
+
+    package init(kernel: KimiDeltaKernel, workers: Workers) {
+      self.kernel = kernel
+      self.workers = workers
+    }
+  }
+
+  /// Prepares a checkpoint.
+  ///
+  /// - Throws: What is missing or wrong in its configuration or its tensors.
+  package init(_ checkpoint: Checkpoint) throws {
+    configuration = try ModelConfiguration(try checkpoint.configuration())
+    let tensors = try ModelTensors(checkpoint)
+    let name = checkpoint.path.string
+    unknownTensors = try TensorInventory(configuration).check(tensors, model: name)
+    weights = try ModelWeights(tensors, configuration: configuration, model: name)
+  }
+
+  /// Runs tokens of one or more sequences through all layers.
+  ///
+  /// - Parameters:
+  ///   - tokens: Ids of all sequences, one after the other, N in all.
+  ///   - sequences: The part of `tokens` that belongs to each sequence.
+  ///   - states: One for each sequence; brought up to date.
+  ///   - options: How to run.
+  /// - Returns: Hidden states after the final norm, `[N, d]`.
+  /// - Throws: `ModelError.tokenOutOfRange`.
+  package func run(
+    _ tokens: [Int], sequences: [Range<Int>], states: inout [SequenceState], options: Options
+  ) throws -> Matrix {
+    var hidden = try embed(tokens)
+    for (index, layer) in weights.layers.enumerated() {
+      let normalized = norm(hidden, layer.inputNorm, options)
+      hidden.add(
+        attend(normalized, layer.attention, index, sequences, &states, options))
+      let input = norm(hidden, layer.feedForwardNorm, options)
+      hidden.add(feedForward(input, layer.feedForward, options))
+    }
+    for (index, rows) in sequences.enumerated() { states[index].tokenCount += rows.count }
+    return norm(hidden, weights.finalNorm, options)
+  }
+
+  /// Logits of some rows of the vocabulary.
+  ///
+  /// - Parameters:
+  ///   - hidden: Hidden states after the final norm, `[N, d]`.
+  ///   - vocabulary: Ids.
+  ///   - workers: Threads.
+  /// - Returns: `[N, vocabulary.count]`.
+  package func logits(_ hidden: Matrix, vocabulary: Range<Int>, workers: Workers) -> Matrix {
+    WeightProduct.multiply(hidden, by: weights.head, rows: vocabulary, workers: workers)
+  }
+
+  // MARK: - Parts of a layer
+
+  private func embed(_ tokens: [Int]) throws -> Matrix {
+    for id in tokens where !(0..<configuration.vocabularySize).contains(id) {
+      throw ModelError.tokenOutOfRange(id: id, vocabularySize: configuration.vocabularySize)
+    }
+    return rows(of: weights.embedding, tokens)
+  }
+
+  private func norm(_ input: Matrix, _ weight: [Float], _ options: Options) -> Matrix {
+    RMSNorm.normalize(
+      input, weight: weight, epsilon: configuration.normEpsilon, workers: options.workers)
+  }
+
+  private func attend(
+    _ input: Matrix, _ attention: ModelWeights.Attention, _ layer: Int,
+    _ sequences: [Range<Int>], _ states: inout [SequenceState], _ options: Options
+  ) -> Matrix {
+    switch attention {
+    case .linear(let weights):
+      guard let dimensions = configuration.linearAttention else { return input }
+      let attention = LinearAttentionLayer(
+        weights: weights, dimensions: dimensions, normEpsilon: configuration.normEpsilon,
+        kernel: options.kernel, workers: options.workers)
+      var parts = states.indices.map {
+        states[$0].lendLinear(layer) ?? LinearAttentionState(dimensions)
+      }
+      let output = attention.apply(input, sequences: sequences, states: &parts)
+      for index in states.indices { states[index].layers[layer] = .linear(parts[index]) }
+      return output
+    case .latent(let weights):
+      guard let dimensions = configuration.latentAttention else { return input }
+      let attention = LatentAttentionLayer(
+        weights: weights, dimensions: dimensions, normEpsilon: configuration.normEpsilon,
+        workers: options.workers)
+      var caches = states.indices.map {
+        states[$0].lendLatent(layer) ?? LatentCache(width: dimensions.cacheWidth)
+      }
+      let output = attention.apply(input, sequences: sequences, caches: &caches)
+      for index in states.indices { states[index].layers[layer] = .latent(caches[index]) }
+      return output
+    }
+  }
+
+  private func feedForward(
+    _ input: Matrix, _ part: ModelWeights.FeedForward, _ options: Options
+  ) -> Matrix {
+    switch part {
+    case .dense(let weights):
+      return weights.apply(input, workers: options.workers)
+    case .experts(let weights):
+      let logits = WeightProduct.multiply(input, by: weights.gate, workers: options.workers)
+      let choices = weights.router.choose(logits, workers: options.workers)
+      var output = ExpertMixture.apply(
+        input, choices: choices, experts: weights.experts, workers: options.workers)
+      if let shared = weights.shared {
+        output.add(shared.apply(input, workers: options.workers))
+      }
+      return output
+    }
+  }
+}
+
+extension SequenceState {
+  fileprivate mutating func lendLinear(_ layer: Int) -> LinearAttentionState? {
+    guard case .linear(let state) = layers[layer] else { return nil }
+    layers[layer] = .lent
+    return state
+  }
+
+  fileprivate mutating func lendLatent(_ layer: Int) -> LatentCache? {
+    guard case .latent(let cache) = layers[layer] else { return nil }
+    layers[layer] = .lent
+    return cache
+  }
+}
