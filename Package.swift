@@ -103,5 +103,9 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["TensorCore", "JSON", "Safetensors", system],
       path: "Tests/TestSupport", swiftSettings: settings),
+    .testTarget(
+      name: "QuantizationTests",
+      dependencies: ["Quantization", "Checkpoints", "JSON", "TensorCore", "TestSupport"],
+      swiftSettings: settings),
   ]
 )

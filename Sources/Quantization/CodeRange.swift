@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import TensorCore
+
+/// The integers that a code of some width can be, and the scales that suit them.
+package struct CodeRange: Sendable, Equatable {
+  /// Bits of a code: 4 or 8.
+  package let bits: Int
+
+  /// Scale of a group that has nothing to store: its codes are all 0.
+  ///
+  /// It is the epsilon of BF16, 2^-7, which compressed-tensors writes there too; float16 formats
+  /// can hold it, which is not true of the smallest BF16 numbers.
+  package static let emptyScale = BFloat16(bitPattern: 0x3C00)
+
+  /// Codes of 4 bits, and of 8 for any other argument.
+  package init(bits: Int) {
+    self.bits = bits == 4 ? 4 : 8
+  }
+
+  /// The most negative code, -8 or -128.
+  package var minimum: Float { bits == 4 ? -8 : -128 }
+  /// The most positive code, 7 or 127.
+  package var maximum: Float { bits == 4 ? 7 : 127 }
+  /// What is added to a code to store it as an unsigned number: 8 or 128.
+  package var offset: Int32 { bits == 4 ? 8 : 128 }
+  /// Half the width of the range: a scale of absmax / 7.5 wastes nothing on either side.
+  package var halfWidth: Float { bits == 4 ? 7.5 : 127.5 }
+
+  /// The largest scale whose product with the most negative code is a finite BF16.
+  package var largestScale: BFloat16 {
+    BFloat16(bitPattern: bits == 4 ? 0x7F7F - (3 << 7) : 0x7F7F - (7 << 7))
+  }
+
+  /// The scale that round-to-nearest gives a group: absmax / 7.5 (127.5), rounded to BF16.
+  ///
+  /// Edge cases: `emptyScale` if that is zero, which includes groups of subnormal numbers too
+  /// small for any BF16 scale; `largestScale` if it would be larger.
+  ///
+  /// - Parameter largestMagnitude: The largest magnitude of the group's finite elements.
+  /// - Returns: A positive, finite scale.
+  package func nearestScale(largestMagnitude: Float) -> BFloat16 {
+    let scale = BFloat16(largestMagnitude / halfWidth)
+    if scale.bitPattern == 0 { return Self.emptyScale }
+    return scale.bitPattern > largestScale.bitPattern ? largestScale : scale
+  }
+
+  /// The code of a value: value / scale in float32, clamped, rounded half to even.
+  ///
+  /// - Returns: 0 for NaN, the extreme code of the quotient's sign for an infinity.
+  package func code(_ value: Float, scale: Float) -> Int32 {
+    let quotient = value / scale
+    guard !quotient.isNaN else { return 0 }
+    return Int32(Swift.min(Swift.max(quotient, minimum), maximum).rounded(.toNearestOrEven))
+  }
+}

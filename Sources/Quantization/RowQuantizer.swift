@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import TensorCore
+
+/// Writes rows as integer codes and BF16 scales: value = code * scale.
+///
+/// Codes follow from the stored scale alone: value / scale in float32, rounded half to even and
+/// clamped. The scale is that of round-to-nearest, or the one that the search found where its
+/// error is smaller. No element, however odd, makes a scale or a dequantized value that is not
+/// finite: NaN becomes 0, an infinity the extreme code of its sign, and neither influences the
+/// scale.
+///
+/// - Parameters:
+///   - values: `[rows, columns]`, row-major.
+///   - columns: Length of a row.
+///   - encoding: Bits and group; it must fit the row length.
+///   - method: How scales are chosen.
+///   - codes: Receives rows * columns * bits / 8 bytes, rows contiguous.
+///   - scales: Receives `[rows, groups]`.
+/// - Returns: Errors and odd elements, summed in the order of the groups.
+/// - Precondition: `encoding` is an integer encoding that fits the columns, and the spans have
+///   these sizes.
+package func quantizeRows(
+  _ values: Span<Float>, columns: Int, encoding: TensorEncoding, method: RoundingMethod,
+  codes: inout MutableSpan<UInt8>, scales: inout MutableSpan<BFloat16>
+) -> QuantizationStatistics {
+  guard case .quantized(let bits, _) = encoding else {
+    preconditionFailure("\(encoding) is not an integer encoding")
+  }
+  var statistics = QuantizationStatistics()
+  if values.isEmpty { return statistics }
+  precondition(
+    encoding.fits(columns: columns) && values.count % columns == 0,
+    "rows of \(columns) as \(encoding)")
+  let length = encoding.groupSize(columns: columns)
+  precondition(
+    codes.count == values.count * bits / 8 && scales.count == values.count / length,
+    "room for codes or scales of the wrong size")
+  let quantizer = ReferenceQuantizer(bits: bits, method: method, groupLength: length)
+  for group in 0..<scales.count {
+    scales[group] = quantizer.quantizeGroup(
+      values, start: group * length, codes: &codes, statistics: &statistics)
+  }
+  return statistics
+}
