@@ -83,6 +83,10 @@ let package = Package(
       dependencies: ["TensorCore", "Kernels", "KimiLinear", "Tokenization"],
       swiftSettings: settings),
     .target(
+      name: "Inspection",
+      dependencies: ["TensorCore", "Checkpoints", "Kernels", "KimiLinear"],
+      swiftSettings: kernelSettings),
+    .target(
       name: "Conversion",
       dependencies: [
         "TensorCore", "JSON", "Safetensors", "KilnFormat", "Checkpoints", "Kernels",
@@ -93,7 +97,7 @@ let package = Package(
       name: "KilnCommands",
       dependencies: [
         "TensorCore", "JSON", "Checkpoints", "Tokenization", "Kernels", "Quantization",
-        "KimiLinear", "Evaluation", "Conversion", argumentParser, system,
+        "KimiLinear", "Evaluation", "Inspection", "Conversion", "Safetensors", argumentParser, system,
       ],
       swiftSettings: settings),
     .executableTarget(

@@ -38,4 +38,16 @@ package struct Workers: Sendable {
       }
     }
   }
+
+  /// The results of `body` for all items, in the order of the items.
+  package func map<Result: Sendable>(
+    _ items: Int, _ body: @Sendable (_ item: Int) -> Result
+  ) -> [Result] {
+    let results = Mutex([Result?](repeating: nil, count: items))
+    forEach(items) { item in
+      let result = body(item)
+      results.withLock { $0[item] = result }
+    }
+    return results.withLock { $0 }.compactMap { $0 }
+  }
 }

@@ -86,3 +86,18 @@ public struct SafetensorsIndex: Sendable {
     return unsafe FilePath(String(cString: resolved))
   }
 }
+
+extension SafetensorsIndex {
+  /// The text of the index of some shards.
+  public static func encoded(_ plan: ShardPlan) -> [UInt8] {
+    let places = plan.shards.flatMap { shard in
+      shard.header.entries.map { (name: $0.name, fileName: shard.fileName) }
+    }
+    let map = places.sorted { $0.name < $1.name }.map { place in
+      JSONMember(key: place.name, value: .string(place.fileName))
+    }
+    return JSONWriter.pretty([
+      "metadata": ["total_size": .integer(plan.byteCount)], "weight_map": .object(map),
+    ])
+  }
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Every unchecked load of Kiln is in this file. The formats that Kiln reads are little-endian and
-// so are the machines that it runs on; `LittleEndianCheck` keeps that from being an assumption.
+// so is every machine that Swift on Linux runs on.
 
 /// Loads of fixed-width integers and copies, at any alignment, bounds-checked.
 extension RawSpan {
@@ -43,5 +43,12 @@ extension RawSpan {
     return unsafe withUnsafeBytes { left in
       unsafe other.withUnsafeBytes { right in unsafe left.elementsEqual(right) }
     }
+  }
+}
+
+extension Array where Element == UInt8 {
+  /// The bytes of some values as a file holds them, lowest byte first.
+  public init<Value: BitwiseCopyable>(littleEndian values: [Value]) {
+    self = unsafe values.withUnsafeBytes { unsafe [UInt8]($0) }
   }
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Checkpoints
 package import Kernels
 package import TensorCore
 
@@ -10,8 +9,6 @@ package struct Model: Sendable {
   package let configuration: ModelConfiguration
   /// Its weights.
   package let weights: ModelWeights
-  /// Names of tensors that the configuration does not imply, which are not used.
-  package let unknownTensors: [ExactString]
 
   /// How to run it.
   package struct Options: Sendable {
@@ -26,15 +23,14 @@ package struct Model: Sendable {
     }
   }
 
-  /// Prepares a checkpoint.
+  /// Finds the weights in a checkpoint.
   ///
-  /// - Throws: What is missing or wrong in its configuration or its tensors.
-  package init(_ checkpoint: Checkpoint) throws {
-    configuration = try ModelConfiguration(try checkpoint.configuration())
-    let tensors = try ModelTensors(checkpoint)
-    let name = checkpoint.path.string
-    unknownTensors = try TensorInventory(configuration).check(tensors, model: name)
-    weights = try ModelWeights(tensors, configuration: configuration, model: name)
+  /// - Throws: `ModelError.missingTensor`.
+  package init(_ checked: CheckedCheckpoint) throws {
+    configuration = checked.configuration
+    weights = try ModelWeights(
+      checked.tensors, configuration: checked.configuration,
+      model: checked.checkpoint.path.string)
   }
 
   /// Runs tokens of one or more sequences through all layers.

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import Kernels
+import Quantization
+import TensorCore
+
+/// Brings tensors to other encodings in one pass, many threads at work, bytes in order.
+///
+/// Memory holds one batch of chunks, whatever the checkpoint's size; pages of the source are let
+/// go as soon as they were used.
+struct ConversionStream {
+  /// Chunks that are worked on together.
+  static let chunksPerBatch = 16
+
+  /// One tensor on its way.
+  struct Job {
+    let stored: StoredTensor
+    let encoding: TensorEncoding
+    let method: RoundingMethod
+  }
+
+  let workers: Workers
+  /// How the activity is called in progress reports.
+  let activity: String
+
+  /// Converts tensors, one after the other.
+  ///
+  /// - Parameters:
+  ///   - jobs: What to convert.
+  ///   - progress: Told after each batch.
+  ///   - write: Called with the bytes of all tensors, in order; nothing else is written between.
+  ///   - finished: Called when a tensor's bytes have all been written.
+  func run(
+    _ jobs: [Job], progress: Progress.Handler,
+    write: (RawSpan) throws -> Void,
+    finished: (_ job: Int, QuantizationStatistics) throws -> Void
+  ) throws {
+    let total = jobs.reduce(0) { $0 + $1.stored.tensor.region.byteCount }
+    var completed = 0
+    func report(_ index: Int) {
+      progress(
+        Progress(
+          activity: activity, detail: jobs[index].stored.name.text, completed: completed,
+          total: total, unit: .bytes))
+    }
+    var batch = Batch()
+    for (index, job) in jobs.enumerated() {
+      let tensor = job.stored.tensor
+      guard job.encoding != tensor.encoding else {
+        try flush(&batch, write: write, finished: finished)
+        try copy(tensor.region, write: write)
+        try finished(index, QuantizationStatistics())
+        completed += tensor.region.byteCount
+        report(index)
+        continue
+      }
+      let chunks = TensorChunk.all(of: tensor, as: job.encoding, method: job.method)
+      for (number, chunk) in chunks.enumerated() {
+        batch.chunks.append(chunk)
+        batch.jobs.append(index)
+        if number == chunks.count - 1 { batch.lastChunks.insert(batch.chunks.count - 1) }
+        if batch.chunks.count == Self.chunksPerBatch {
+          try flush(&batch, write: write, finished: finished)
+          report(index)
+        }
+      }
+      if chunks.isEmpty { try finished(index, QuantizationStatistics()) }
+      completed += tensor.region.byteCount
+    }
+    try flush(&batch, write: write, finished: finished)
+    if !jobs.isEmpty { report(jobs.count - 1) }
+  }
+
+  /// Chunks that wait for work, and what the tensor at the batch's start still has to write.
+  private struct Batch {
+    var chunks: [TensorChunk] = []
+    var jobs: [Int] = []
+    /// Positions of chunks that end their tensor.
+    var lastChunks = Set<Int>()
+    /// Scales follow all codes of a tensor, so those of a long one wait here.
+    var scales: [UInt8] = []
+    var statistics = QuantizationStatistics()
+  }
+
+  private func flush(
+    _ batch: inout Batch, write: (RawSpan) throws -> Void,
+    finished: (_ job: Int, QuantizationStatistics) throws -> Void
+  ) throws {
+    let chunks = batch.chunks
+    let results = workers.map(chunks.count) { chunks[$0].convert() }
+    for (index, result) in results.enumerated() {
+      unsafe try write(result.codes.span.bytes)
+      batch.scales.append(contentsOf: result.scales)
+      batch.statistics = batch.statistics + result.statistics
+      if batch.lastChunks.contains(index) {
+        if !batch.scales.isEmpty { unsafe try write(batch.scales.span.bytes) }
+        try finished(batch.jobs[index], batch.statistics)
+        batch.scales = []
+        batch.statistics = QuantizationStatistics()
+        chunks[index].tensor.region.release()
+      }
+    }
+    batch.chunks = []
+    batch.jobs = []
+    batch.lastChunks = []
+  }
+
+  /// Writes stored bytes as they are, a piece at a time.
+  private func copy(_ region: MappedRegion, write: (RawSpan) throws -> Void) throws {
+    let pieceByteCount = 1 << 24
+    for start in stride(from: 0, to: region.byteCount, by: pieceByteCount) {
+      let piece = region.part(start..<min(start + pieceByteCount, region.byteCount))
+      try write(piece.bytes)
+      piece.release()
+    }
+  }
+}

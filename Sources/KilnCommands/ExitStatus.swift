@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Glibc
+import TensorCore
+
+/// The exit codes of the tool (`Docs/CommandLine.md`), after BSD's sysexits.
+enum ExitStatus: Int32 {
+  case success = 0
+  case failure = 1
+  /// A check ran and found something.
+  case checkFailed = 2
+  case usage = 64
+  case badData = 65
+  case missingInput = 66
+  case cannotCreateOutput = 73
+  case inputOutput = 74
+
+  /// The code for a kind of error.
+  init(_ category: ErrorCategory) {
+    switch category {
+    case .usage: self = .usage
+    case .badData: self = .badData
+    case .missingInput: self = .missingInput
+    case .cannotCreateOutput: self = .cannotCreateOutput
+    case .inputOutput: self = .inputOutput
+    }
+  }
+}
+
+/// A request that makes no sense, found by a command after its flags were parsed.
+struct UsageError: KilnError {
+  let description: String
+  var category: ErrorCategory { .usage }
+
+  init(_ description: String) {
+    self.description = description
+  }
+}
+
+extension String {
+  /// Most bytes of an error message.
+  private static let maximumLineByteCount = 4000
+
+  /// One printable line: control characters escaped, length bounded. Messages quote names from
+  /// files, which must not move the cursor or fill the screen.
+  var asOneLine: String {
+    var line = ""
+    for scalar in unicodeScalars {
+      guard line.utf8.count < Self.maximumLineByteCount else { return line + "…" }
+      switch scalar.properties.generalCategory {
+      case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse,
+        .unassigned:
+        line += "\\u{" + String(scalar.value, radix: 16) + "}"
+      default:
+        line.unicodeScalars.append(scalar)
+      }
+    }
+    return line
+  }
+}

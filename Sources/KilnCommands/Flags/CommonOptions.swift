@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Glibc
+import Kernels
+import SystemPackage
+
+/// Flags that every command has.
+struct CommonOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Threads to use; results do not depend on it.", discussion: "Default: all cores.",
+      valueName: "n"))
+  var threads: Int?
+
+  @Flag(help: "Print one JSON document in place of text.")
+  var json = false
+
+  @Option(help: "Progress on standard error: auto, plain or none.")
+  var progress = ProgressPrinter.Style.auto
+
+  @Flag(name: .shortAndLong, help: "No progress and no warnings.")
+  var quiet = false
+
+  func validate() throws {
+    if let threads, threads < 1 {
+      throw ValidationError("--threads must be at least 1, found \(threads)")
+    }
+  }
+
+  /// The threads to compute with: the flag, else what OpenMP and OpenBLAS are told, else all cores.
+  var workers: Workers {
+    let environment = ["KILN_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"]
+    let asked = environment.lazy.compactMap { name in
+      unsafe getenv(name).flatMap { unsafe Int(String(cString: $0)) }
+    }.first { $0 > 0 }
+    return Workers(count: threads ?? asked ?? sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+  }
+
+  /// A place to show progress.
+  func progressPrinter() -> ProgressPrinter {
+    ProgressPrinter(quiet ? .none : progress)
+  }
+
+  /// Shows warnings, unless nobody wants them.
+  func warn(_ messages: [String]) {
+    guard !quiet else { return }
+    for message in messages { StandardError.warn(message) }
+  }
+}
+
+extension ProgressPrinter.Style: ExpressibleByArgument {}
+
+/// The model that a command works on.
+struct ModelArgument: ParsableArguments {
+  @Argument(
+    help: "A checkpoint folder, a .safetensors file or a .kiln file.",
+    completion: .file(), transform: { FilePath($0) })
+  var model: FilePath
+}
+
+/// What to do about an output that exists.
+struct OverwriteOptions: ParsableArguments {
+  @Flag(name: .shortAndLong, help: "Replace the output if it exists.")
+  var force = false
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import Glibc
+import KimiLinear
+import SystemPackage
+import TensorCore
+import Tokenization
+
+/// Why a text cannot be used.
+enum TextError: KilnError, Equatable {
+  /// Too few tokens to score any.
+  case tooShort(String, tokens: Int, needed: Int)
+  /// A list of ids holds something else.
+  case notAnID(String, found: String)
+
+  var category: ErrorCategory { .badData }
+
+  var description: String {
+    switch self {
+    case .tooShort(let file, let tokens, let needed):
+      "\(file): \(tokens) tokens, expected at least \(needed)"
+    case .notAnID(let file, let found):
+      "\(file): \"\(found)\" is not a token id"
+    }
+  }
+}
+
+/// The text that a command works on.
+enum InputText {
+  /// Largest text that is read, in bytes.
+  private static let maximumByteCount = 1 << 31
+
+  /// Reads a regular file, or standard input for `-`.
+  ///
+  /// - Throws: `FileError`.
+  static func read(_ name: String) throws -> [UInt8] {
+    if name == "-" { return try readStandardInput() }
+    let file = try MappedFile(FilePath(name))
+    guard file.byteCount <= maximumByteCount else {
+      throw FileError.tooLarge(file.path, size: file.byteCount, limit: maximumByteCount)
+    }
+    return file.bytes.copy()
+  }
+
+  private static func readStandardInput() throws -> [UInt8] {
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = unsafe buffer.withUnsafeMutableBytes { unsafe Glibc.read(STDIN_FILENO, $0.baseAddress, $0.count) }
+      guard count >= 0 else {
+        if errno == EINTR { continue }
+        throw FileError.system("standard input", operation: "read", Errno(rawValue: errno))
+      }
+      if count == 0 { return bytes }
+      bytes.append(contentsOf: buffer[..<count])
+      guard bytes.count <= maximumByteCount else {
+        throw FileError.tooLarge("standard input", size: bytes.count, limit: maximumByteCount)
+      }
+    }
+  }
+}
+
+extension Checkpoint {
+  /// The tokenizer of a checkpoint.
+  ///
+  /// - Parameter vocabularySize: Rows of the embedding, if known: larger ids are an error.
+  /// - Throws: `CheckpointError.missingFile` or what the tokenizer's files do wrong.
+  func tokenizer(vocabularySize: Int?) throws -> Tokenizer {
+    try Tokenizer(
+      model: contents(of: "tiktoken.model"), modelFile: displayName(of: "tiktoken.model"),
+      configuration: contentsIfPresent(of: "tokenizer_config.json"),
+      configurationFile: displayName(of: "tokenizer_config.json"), vocabularySize: vocabularySize)
+  }
+}
+
+extension CheckedCheckpoint {
+  /// The tokenizer, whose ids are known to have rows in the embedding.
+  func tokenizer() throws -> Tokenizer {
+    try checkpoint.tokenizer(vocabularySize: configuration.vocabularySize)
+  }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Checkpoints
+import Inspection
+import JSON
+import KimiLinear
+import TensorCore
+
+/// `kiln inspect`: what is in a checkpoint.
+struct Inspect: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show what a checkpoint holds: architecture, sizes, tensors, statistics.",
+    discussion: """
+      EXAMPLES
+        kiln inspect checkpoint/
+        kiln inspect model.kiln --tensors --filter '*.layers.3.*'
+        kiln inspect checkpoint/ --stats --filter '*experts.0.*'
+        kiln inspect model.kiln --json | jq .parameters
+      """,
+    aliases: ["ls"])
+
+  @OptionGroup var model: ModelArgument
+
+  @Flag(help: "List every tensor.")
+  var tensors = false
+
+  @Flag(help: "List every tensor with statistics of its values.")
+  var stats = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Only tensors whose name matches.",
+      discussion: "With * and ? a pattern for the whole name, else a part of it.",
+      valueName: "pattern"))
+  var filter: String?
+
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    if filter != nil, !tensors, !stats {
+      throw ValidationError("--filter needs --tensors or --stats")
+    }
+  }
+
+  func run() throws {
+    let checkpoint = try Checkpoint(model.model)
+    common.warn(checkpoint.warnings)
+    // A lone file of tensors has no architecture, but its tensors can be shown.
+    let hasConfiguration = checkpoint.files.contains { $0.name == "config.json" }
+    let checked =
+      checkpoint.kind == .safetensors && !hasConfiguration
+      ? nil : try CheckedCheckpoint(checkpoint)
+    if let checked { common.warn(checked.unknownWarnings) }
+    let listing = try TensorListing(
+      checkpoint, checked: checked, filter: filter, isListed: tensors || stats,
+      hasStatistics: stats, workers: common.workers, progress: common.progressPrinter())
+    if common.json {
+      var members: [JSONMember] = [
+        JSONMember(key: "path", value: .string(checkpoint.path.string)),
+        JSONMember(key: "kind", value: .string(checkpoint.kind.rawValue)),
+        JSONMember(key: "files", value: .integer(checkpoint.dataFiles.count)),
+        JSONMember(
+          key: "file_bytes",
+          value: .integer(checkpoint.dataFiles.reduce(0) { $0 + $1.byteCount })),
+      ]
+      if let checked { members += SummaryReport(checked).json }
+      if tensors || stats { members.append(JSONMember(key: "tensors", value: listing.json)) }
+      try StandardOutput.print(json: .object(members))
+    } else {
+      var parts = [header(checkpoint)]
+      if let checked { parts.append(SummaryReport(checked).text) }
+      if tensors || stats || checked == nil { parts.append(listing.text) }
+      try StandardOutput.print(parts.joined(separator: "\n\n"))
+    }
+  }
+
+  private func header(_ checkpoint: Checkpoint) -> String {
+    let bytes = checkpoint.dataFiles.reduce(0) { $0 + $1.byteCount }
+    let files =
+      checkpoint.dataFiles.count == 1 ? "" : ", \(checkpoint.dataFiles.count) files of tensors"
+    return "\(checkpoint.path.string.asOneLine): \(checkpoint.kind.rawValue)\(files), "
+      + Quantities.bytes(bytes)
+  }
+}
+
+extension CheckedCheckpoint {
+  /// A line about tensors that the configuration does not imply.
+  var unknownWarnings: [String] {
+    guard let first = unknownTensors.first else { return [] }
+    let others = unknownTensors.count > 1 ? " and \(unknownTensors.count - 1) others" : ""
+    return [
+      "\(checkpoint.path): tensor \"\(first)\"\(others) is not part of the architecture: it is kept"
+        + " but not used"
+    ]
+  }
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import Conversion
+import JSON
+import Quantization
+import SystemPackage
+import TensorCore
+
+/// What a quantization will do or has done, by role, as text and as JSON.
+struct QuantizationSummary {
+  /// The tensors of one role.
+  private struct Row {
+    var tensors = 0
+    var parameters = 0
+    var sourceBytes = 0
+    var bytes = 0
+    var encodings: [String: Int] = [:]
+    var statistics = QuantizationStatistics()
+    var bitsPerWeight: Double { parameters == 0 ? 0 : Double(bytes) * 8 / Double(parameters) }
+  }
+
+  private let plan: PackingPlan
+  private let statistics: [QuantizationStatistics]?
+  private let output: FilePath
+  private let threads: Int
+  private var rows: [(role: TensorRole, row: Row)] = []
+  private var total = Row()
+
+  /// - Parameters:
+  ///   - plan: The plan.
+  ///   - statistics: What was measured, one entry for each item; nil before the work.
+  ///   - output: The packed file.
+  ///   - threads: Threads that would be used, for the estimate of memory.
+  init(
+    _ plan: PackingPlan, statistics: [QuantizationStatistics]?, output: FilePath, threads: Int
+  ) {
+    self.plan = plan
+    self.statistics = statistics
+    self.output = output
+    self.threads = threads
+    var byRole: [TensorRole: Row] = [:]
+    for (index, item) in plan.items.enumerated() {
+      let statistics = statistics?[index] ?? QuantizationStatistics()
+      Self.add(item, statistics, to: &byRole[item.role, default: Row()])
+      Self.add(item, statistics, to: &total)
+    }
+    rows = TensorRole.allCases.compactMap { role in byRole[role].map { (role, $0) } }
+  }
+
+  private static func add(
+    _ item: PackingPlan.Item, _ statistics: QuantizationStatistics, to row: inout Row
+  ) {
+    row.tensors += 1
+    row.parameters += item.stored.tensor.shape.elementCount
+    row.sourceBytes += item.stored.tensor.region.byteCount
+    row.bytes += item.byteCount
+    row.encodings[item.encoding.description, default: 0] += 1
+    row.statistics = row.statistics + statistics
+  }
+
+  /// Tensors that are not finite, with their names and counts.
+  var warnings: [String] {
+    guard let statistics else { return [] }
+    return zip(plan.items, statistics).compactMap { item, statistics in
+      guard statistics.nanCount + statistics.infinityCount > 0 else { return nil }
+      return "tensor \"\(item.stored.name)\" has \(statistics.nanCount) NaN and"
+        + " \(statistics.infinityCount) infinite values; NaN became 0, infinities the largest code"
+    }
+  }
+
+  // MARK: - Text
+
+  var text: String {
+    var table = Table([
+      ("role", .left), ("tensors", .right), ("parameters", .right), ("bytes", .right),
+      ("bits/weight", .right), ("relative error", .right), ("encoding", .left),
+    ])
+    for (role, row) in rows { table.add(cells(role.rawValue, row)) }
+    table.add(cells("all", total))
+    var lines = [table.text, ""]
+    lines += notes
+    let verb = statistics == nil ? "would write" : "wrote"
+    lines.append(
+      "\(verb) \(output.string.asOneLine): \(Quantities.bytes(plan.fileByteCount)) from"
+        + " \(Quantities.bytes(total.sourceBytes)) of weights,"
+        + " \(total.bitsPerWeight.decimalText(decimals: 3)) bits per weight in all")
+    if statistics == nil {
+      lines.append("peak memory about \(Quantities.bytes(plan.peakMemoryByteCount(threads: threads)))")
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  private func cells(_ name: String, _ row: Row) -> [String] {
+    let encodings = row.encodings.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+    return [
+      name, Quantities.grouped(row.tensors), Quantities.grouped(row.parameters),
+      Quantities.bytes(row.bytes), row.bitsPerWeight.decimalText(decimals: 3),
+      row.statistics.elementCount == 0
+        ? "-" : Quantities.significant(row.statistics.relativeError),
+      name == "all" ? "" : encodings.map(\.key).joined(separator: ", "),
+    ]
+  }
+
+  /// Tensors that do not get what was asked for, grouped by reason.
+  private var notes: [String] {
+    var byNote: [String: [String]] = [:]
+    for item in plan.items {
+      if let note = item.note { byNote[note, default: []].append(item.stored.name.text) }
+    }
+    return byNote.sorted { $0.key < $1.key }.map { note, names in
+      let others = names.count > 1 ? " and \(names.count - 1) others" : ""
+      return "\(names[0].asOneLine)\(others): \(note)"
+    }
+  }
+
+  // MARK: - JSON
+
+  var json: JSONValue {
+    [
+      "output": .string(output.string),
+      "dry_run": .bool(statistics == nil),
+      "file_bytes": .integer(plan.fileByteCount),
+      "tensor_bytes": .integer(total.bytes),
+      "source_bytes": .integer(total.sourceBytes),
+      "parameters": .integer(total.parameters),
+      "bits_per_weight": .number(total.bitsPerWeight),
+      "relative_error": relativeError(total),
+      "peak_memory_bytes_estimate": .integer(plan.peakMemoryByteCount(threads: threads)),
+      "roles": .object(
+        rows.map { role, row in
+          JSONMember(
+            key: ExactString(role.rawValue),
+            value: [
+              "tensors": .integer(row.tensors),
+              "parameters": .integer(row.parameters),
+              "bytes": .integer(row.bytes),
+              "bits_per_weight": .number(row.bitsPerWeight),
+              "relative_error": relativeError(row),
+              "encodings": .object(
+                row.encodings.sorted { $0.key < $1.key }.map {
+                  JSONMember(key: ExactString($0.key), value: .integer($0.value))
+                }),
+            ])
+        }),
+      "tensors": .array(
+        plan.items.enumerated().map { index, item in
+          [
+            "name": .string(item.stored.name.text),
+            "role": .string(item.role.rawValue),
+            "encoding": .string(item.encoding.description),
+            "method": item.isQuantizedNow ? .string(item.method.rawValue) : .null,
+            "bytes": .integer(item.byteCount),
+            "relative_error": item.isQuantizedNow
+              ? statistics.map { .number($0[index].relativeError) } ?? .null : .null,
+            "nan_count": .integer(statistics?[index].nanCount ?? 0),
+            "inf_count": .integer(statistics?[index].infinityCount ?? 0),
+            "note": item.note.map { .string($0) } ?? .null,
+          ]
+        }),
+    ]
+  }
+
+  private func relativeError(_ row: Row) -> JSONValue {
+    row.statistics.elementCount == 0 ? .null : .number(row.statistics.relativeError)
+  }
+}
