@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "delta_rows_body.h"
+#include "tile_body.h"
+#include "delta_recurrent_body.h"
+#include "delta_chunkwise_body.h"

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sums and maxima over an array.
+
+#include "exponential_body.h"
+#include "dot_body.h"
+
+static float NAME(sum)(const float *x, size_t n) {
+  float16 total[4] = {ALL(0), ALL(0), ALL(0), ALL(0)};
+  size_t i = 0;
+  for (; i + 4 * LANES <= n; i += 4 * LANES) {
+    UNROLL for (int part = 0; part < 4; part++) total[part] += LOAD(x + i + part * LANES);
+  }
+  for (; i + LANES <= n; i += LANES) total[0] += LOAD(x + i);
+  if (i < n) {
+    float rest[LANES] = {0};
+    memcpy(rest, x + i, (n - i) * sizeof(float));
+    total[0] += LOAD(rest);
+  }
+  return NAME(add_lanes)(total);
+}
+
+static float NAME(maximum)(const float *x, size_t n) {
+  float lanes[LANES];
+  for (int i = 0; i < LANES; i++) lanes[i] = -__builtin_inff();
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) {
+    for (int lane = 0; lane < LANES; lane++) {
+      lanes[lane] = x[i + lane] > lanes[lane] ? x[i + lane] : lanes[lane];
+    }
+  }
+  for (int lane = 0; i < n; i++, lane++) lanes[lane] = x[i] > lanes[lane] ? x[i] : lanes[lane];
+  float largest = lanes[0];
+  for (int lane = 1; lane < LANES; lane++) largest = lanes[lane] > largest ? lanes[lane] : largest;
+  return largest;
+}
+
+static double NAME(sum_exp)(const float *x, float shift, size_t n) {
+  enum { PART = 256 };
+  double lanes[LANES] = {0};
+  for (size_t start = 0; start < n; start += PART) {
+    const size_t count = n - start < PART ? n - start : PART;
+    float terms[PART];
+    for (size_t i = 0; i < count; i++) terms[i] = NAME(exp_element)(x[start + i] - shift);
+    for (size_t i = count; i % LANES != 0; i++) terms[i] = 0;
+    for (size_t i = 0; i < count; i += LANES) {
+      for (int lane = 0; lane < LANES; lane++) lanes[lane] = lanes[lane] + (double)terms[i + lane];
+    }
+  }
+  for (int width = LANES / 2; width > 0; width /= 2) {
+    for (int i = 0; i < width; i++) lanes[i] = lanes[i] + lanes[i + width];
+  }
+  return lanes[0];
+}

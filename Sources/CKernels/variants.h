@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Compiles the file named by KILN_BODY once for each instruction set. Names inside a body are
+// written NAME(f) and become f_portable, f_avx2, f_avx512; KILN_DISPATCH then defines the
+// function that chooses among them. No header guard: each kernel file includes this once.
+
+// Fused multiply-adds round once where two instructions round twice; without them every
+// instruction set gives the same bits.
+#pragma STDC FP_CONTRACT OFF
+
+#define KILN_JOIN_(name, suffix) name##suffix
+#define KILN_JOIN(name, suffix) KILN_JOIN_(name, suffix)
+#define NAME(name) KILN_JOIN(name, KILN_SUFFIX)
+
+// A tile of a matrix product stays in registers: rows times groups of 16 columns. A slice of
+// state columns is so wide that its sums hide the latency of an addition.
+#define KILN_SUFFIX _portable
+#define TILE_ROWS 2
+#define TILE_GROUPS 1
+#define SLICE_GROUPS 2
+#include KILN_BODY
+#undef KILN_SUFFIX
+#undef TILE_ROWS
+#undef TILE_GROUPS
+#undef SLICE_GROUPS
+
+#if defined(__x86_64__)
+
+#define KILN_SUFFIX _avx2
+#define TILE_ROWS 4
+#define TILE_GROUPS 1
+#define SLICE_GROUPS 2
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#include KILN_BODY
+#pragma clang attribute pop
+#undef KILN_SUFFIX
+#undef TILE_ROWS
+#undef TILE_GROUPS
+#undef SLICE_GROUPS
+
+#define KILN_SUFFIX _avx512
+#define TILE_ROWS 8
+#define TILE_GROUPS 2
+#define SLICE_GROUPS 4
+#pragma clang attribute push( \
+    __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq"))), \
+    apply_to = function)
+#include KILN_BODY
+#pragma clang attribute pop
+#undef KILN_SUFFIX
+#undef TILE_ROWS
+#undef TILE_GROUPS
+#undef SLICE_GROUPS
+
+#define KILN_DISPATCH(type, name, parameters, arguments) \
+  type kiln_##name parameters { \
+    switch (set) { \
+    case KILN_AVX512: \
+      return name##_avx512 arguments; \
+    case KILN_AVX2: \
+      return name##_avx2 arguments; \
+    default: \
+      return name##_portable arguments; \
+    } \
+  }
+
+#else
+
+#define KILN_DISPATCH(type, name, parameters, arguments) \
+  type kiln_##name parameters { \
+    (void)set; \
+    return name##_portable arguments; \
+  }
+
+#endif

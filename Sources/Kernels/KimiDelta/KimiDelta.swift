@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CKernels
+
+/// Heads of Kimi delta attention and their widths.
+package struct KimiDeltaShape: Sendable, Equatable {
+  /// H: heads, independent of each other.
+  package let heads: Int
+  /// K: channels of queries, keys and decays of one head.
+  package let keyDimension: Int
+  /// V: channels of values and outputs of one head.
+  package let valueDimension: Int
+
+  package init(heads: Int, keyDimension: Int, valueDimension: Int) {
+    precondition(heads > 0 && keyDimension > 0 && valueDimension > 0, "empty heads")
+    self.heads = heads
+    self.keyDimension = keyDimension
+    self.valueDimension = valueDimension
+  }
+}
+
+/// What Kimi delta attention remembers of a sequence, whatever its length.
+package struct KimiDeltaState: Sendable, Equatable {
+  /// `[H, K, V]`.
+  package var elements: [Float]
+
+  /// The state before the first token.
+  package init(zeros shape: KimiDeltaShape) {
+    elements = [Float](
+      repeating: 0, count: shape.heads * shape.keyDimension * shape.valueDimension)
+  }
+}
+
+/// A way to compute Kimi delta attention; all agree within rounding.
+package enum KimiDeltaKernel: Sendable, Equatable {
+  /// Token by token, with the state in slices of columns that stay in the cache.
+  case recurrent
+  /// Runs of `chunk` tokens as matrix products.
+  case chunkwise(chunk: Int)
+}
+
+/// Kimi delta attention (KDA), fast; `referenceKimiDelta` has the equations.
+///
+/// Both kernels fix the order of every sum: results do not depend on the number of threads, on
+/// the instruction set, or on what else is in the batch. `.recurrent` gives the same bits however
+/// a sequence is cut into calls; `.chunkwise` does if the cuts are multiples of the chunk. Against
+/// float64 the relative error (norm of the difference over norm) of outputs and states is below
+/// 1e-6 in all golden cases.
+///
+/// - Parameters:
+///   - kernel: How to compute.
+///   - queries: `[N, H * K]`, before normalisation.
+///   - keys: `[N, H * K]`, before normalisation.
+///   - values: `[N, H * V]`.
+///   - logDecay: `[N, H * K]`, at most 0; any size, -200 and -infinity included.
+///   - beta: `[N, H]`, in 0...1.
+///   - sequences: Disjoint ranges of the N rows, one for each sequence; rows of none stay zero.
+///   - states: One for each sequence; replaced by the state after its last token.
+///   - shape: H, K and V.
+///   - workers: Threads; each head of each sequence is an item of work.
+///   - instructions: Which C kernels run.
+/// - Returns: `[N, H * V]`.
+/// - Complexity: 7 * K * V flops a token and head for `.recurrent`, 6 * K * V + chunk * (2 K + 2 V)
+///   for `.chunkwise`.
+package func kimiDelta(
+  _ kernel: KimiDeltaKernel, queries: Matrix, keys: Matrix, values: Matrix, logDecay: Matrix,
+  beta: Matrix, sequences: [Range<Int>], states: inout [KimiDeltaState], shape: KimiDeltaShape,
+  workers: Workers, on instructions: InstructionSet = .best
+) -> Matrix {
+  let input = KimiDeltaInput(
+    queries: queries, keys: keys, values: values, logDecay: logDecay, beta: beta, shape: shape)
+  input.check(sequences, states)
+  if case .chunkwise(let chunk) = kernel { precondition(chunk >= 1, "a chunk of no tokens") }
+  // The longest first, so that no thread is left alone with it at the end.
+  let order = sequences.indices.sorted { sequences[$0].count > sequences[$1].count }
+  let heads = shape.heads
+  var output = Matrix(rows: values.rows, columns: values.columns)
+  // States move into matrices and back; nothing is copied.
+  var shared = states.indices.map { index in
+    var elements: [Float] = []
+    swap(&elements, &states[index].elements)
+    return Matrix(
+      rows: heads * shape.keyDimension, columns: shape.valueDimension, elements: elements)
+  }
+  output.withSharedRows { output in
+    withSharedRows(of: &shared) { states in
+      workers.forEach(order.count * heads) { item in
+        let sequence = order[item / heads]
+        input.compute(
+          kernel, head: item % heads, rows: sequences[sequence], state: states[sequence],
+          output: output, on: instructions)
+      }
+    }
+  }
+  for index in states.indices { swap(&states[index].elements, &shared[index].elements) }
+  return output
+}
+
+/// The operands of one call.
+private struct KimiDeltaInput: Sendable {
+  let queries: Matrix
+  let keys: Matrix
+  let values: Matrix
+  let logDecay: Matrix
+  let beta: Matrix
+  let shape: KimiDeltaShape
+
+  func check(_ sequences: [Range<Int>], _ states: [KimiDeltaState]) {
+    let rows = values.rows
+    let (keyColumns, valueColumns) = (
+      shape.heads * shape.keyDimension, shape.heads * shape.valueDimension
+    )
+    for matrix in [queries, keys, logDecay] {
+      precondition(matrix.rows == rows && matrix.columns == keyColumns, "not [N, H * K]")
+    }
+    precondition(values.columns == valueColumns, "values are not [N, H * V]")
+    precondition(beta.rows == rows && beta.columns == shape.heads, "beta is not [N, H]")
+    precondition(states.count == sequences.count, "one state for each sequence")
+    for state in states {
+      precondition(
+        state.elements.count == keyColumns * shape.valueDimension, "a state of another shape")
+    }
+    var end = 0
+    for sequence in sequences.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+      precondition(sequence.lowerBound >= end, "sequences overlap")
+      end = sequence.upperBound
+    }
+    precondition(end <= rows, "a sequence ends behind the last row")
+  }
+
+  /// One head of one sequence, by a C kernel.
+  func compute(
+    _ kernel: KimiDeltaKernel, head: Int, rows: Range<Int>, state: SharedRows, output: SharedRows,
+    on instructions: InstructionSet
+  ) {
+    guard !rows.isEmpty else { return }
+    let keyOffset = rows.lowerBound * keys.columns + head * shape.keyDimension
+    let valueOffset = rows.lowerBound * values.columns + head * shape.valueDimension
+    unsafe queries.elements.withUnsafeBufferPointer { queries in
+      unsafe keys.elements.withUnsafeBufferPointer { keys in
+        unsafe values.elements.withUnsafeBufferPointer { values in
+          unsafe logDecay.elements.withUnsafeBufferPointer { logDecay in
+            unsafe beta.elements.withUnsafeBufferPointer { beta in
+              var arguments = unsafe kiln_delta_head(
+                tokens: rows.count, key_dimension: shape.keyDimension,
+                value_dimension: shape.valueDimension, key_stride: self.keys.columns,
+                value_stride: self.values.columns, beta_stride: self.beta.columns,
+                queries: queries.baseAddress.map { unsafe $0 + keyOffset },
+                keys: keys.baseAddress.map { unsafe $0 + keyOffset },
+                log_decay: logDecay.baseAddress.map { unsafe $0 + keyOffset },
+                values: values.baseAddress.map { unsafe $0 + valueOffset },
+                output: output.address(
+                  row: rows.lowerBound, column: head * shape.valueDimension),
+                beta: beta.baseAddress.map {
+                  unsafe $0 + rows.lowerBound * shape.heads + head
+                },
+                state: state.address(row: head * shape.keyDimension, column: 0))
+              unsafe run(kernel, &arguments, on: instructions)
+            }
+          }
+        }
+      }
+    }
+  }
+
+  @unsafe
+  private func run(
+    _ kernel: KimiDeltaKernel, _ arguments: inout kiln_delta_head,
+    on instructions: InstructionSet
+  ) {
+    switch kernel {
+    case .recurrent:
+      let size = unsafe kiln_delta_recurrent_workspace(&arguments)
+      unsafe withWorkspace(size) { unsafe kiln_delta_recurrent(instructions.code, &arguments, $0) }
+    case .chunkwise(let chunk):
+      // A chunk longer than the sequence only costs memory.
+      let chunk = unsafe min(chunk, arguments.tokens)
+      let size = unsafe kiln_delta_chunkwise_workspace(&arguments, chunk)
+      unsafe withWorkspace(size) {
+        unsafe kiln_delta_chunkwise(instructions.code, &arguments, chunk, $0)
+      }
+    }
+  }
+}
+
+/// Lends uninitialised scratch memory, one allocation for a whole head.
+private func withWorkspace(_ count: Int, _ body: (UnsafeMutablePointer<Float>?) -> Void) {
+  unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { buffer in
+    unsafe body(buffer.baseAddress)
+  }
+}
+
+/// Lends several matrices to threads at once.
+private func withSharedRows<Result>(
+  of matrices: inout [Matrix], _ body: ([SharedRows]) -> Result
+) -> Result {
+  func lend(_ matrices: inout ArraySlice<Matrix>, _ shared: [SharedRows]) -> Result {
+    guard var last = matrices.popLast() else { return body(shared.reversed()) }
+    defer { matrices.append(last) }
+    return last.withSharedRows { lend(&matrices, shared + [$0]) }
+  }
+  var slice = matrices[...]
+  matrices = []
+  defer { matrices = Array(slice) }
+  return lend(&slice, [])
+}
