@@ -76,11 +76,11 @@ let package = Package(
     // The model, what is done with it, and the tool.
     .target(
       name: "KimiLinear",
-      dependencies: ["TensorCore", "JSON", "Checkpoints", "Kernels"],
+      dependencies: ["TensorCore", "JSON", "Checkpoints", "Kernels", system],
       swiftSettings: settings),
     .target(
       name: "Evaluation",
-      dependencies: ["TensorCore", "Kernels", "KimiLinear", "Tokenization"],
+      dependencies: ["TensorCore", "Kernels", "KimiLinear", system],
       swiftSettings: settings),
     .target(
       name: "Inspection",

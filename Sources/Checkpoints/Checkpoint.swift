@@ -79,6 +79,17 @@ package struct Checkpoint: Sendable {
       dataFiles: [mapped], packedHeader: file.header)
   }
 
+  /// The recipe that a packed file was quantized with; null for any other checkpoint.
+  package var recipe: JSONValue { packedHeader?.recipe ?? .null }
+
+  /// Whether this is a packed file.
+  package var isPacked: Bool { packedHeader != nil }
+
+  /// Whether a file of that name is there beside the tensors.
+  package func hasFile(_ name: String) -> Bool {
+    files.contains { $0.name == name }
+  }
+
   // MARK: - Files
 
   /// Largest configuration or tokenizer file that is read.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Checkpoints
-package import KilnFormat
+import KilnFormat
 package import Kernels
+import KimiLinear
 package import Quantization
 package import SystemPackage
 package import TensorCore

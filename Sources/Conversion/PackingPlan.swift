@@ -2,7 +2,7 @@
 
 package import Checkpoints
 import JSON
-package import KilnFormat
+import KilnFormat
 package import KimiLinear
 package import Quantization
 import SystemPackage

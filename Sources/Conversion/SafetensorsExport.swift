@@ -2,8 +2,8 @@
 
 import Checkpoints
 import KilnFormat
+package import Kernels
 package import KimiLinear
-import Kernels
 import Quantization
 import Safetensors
 package import SystemPackage

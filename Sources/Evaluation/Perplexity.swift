@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-package import Kernels
+import Kernels
 package import KimiLinear
 package import TensorCore
 

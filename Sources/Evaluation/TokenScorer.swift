@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 package import Kernels
 package import KimiLinear
 
@@ -31,9 +32,12 @@ package struct TokenScorer: Sendable {
     for start in stride(from: 0, to: size, by: Self.idsPerBlock) {
       let block = start..<min(start + Self.idsPerBlock, size)
       let logits = model.logits(hidden, vocabulary: block, workers: workers)
-      let sums = BlockSums(logits, workers: workers)
-      for row in tallies.indices {
-        tallies[row].add(maximum: sums.maxima[row], sum: sums.sums[row])
+      let sums = workers.map(logits.rows) { row in
+        let largest = maximum(logits.rowSpan(row))
+        return (largest, sumOfExponentials(logits.rowSpan(row), minus: largest))
+      }
+      for (row, (largest, sum)) in sums.enumerated() {
+        tallies[row].add(maximum: largest, sum: sum)
         if block.contains(targets[row]) {
           tallies[row].target = Double(logits[row, targets[row] - start])
         }
@@ -52,12 +56,12 @@ private struct Tally {
   mutating func add(maximum blockMaximum: Float, sum blockSum: Double) {
     let other = Double(blockMaximum)
     if other > maximum {
-      sum = sum * (maximum - other).exponential + blockSum
+      sum = sum * exp(maximum - other) + blockSum
       maximum = other
     } else {
-      sum += blockSum * (other - maximum).exponential
+      sum += blockSum * exp(other - maximum)
     }
   }
 
-  var logProbability: Double { target - maximum - sum.naturalLogarithm }
+  var logProbability: Double { target - maximum - log(sum) }
 }

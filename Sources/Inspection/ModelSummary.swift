@@ -2,7 +2,7 @@
 
 package import Checkpoints
 package import KimiLinear
-package import TensorCore
+import TensorCore
 
 /// The sizes of a model: what it has, what a token uses, what a token costs to remember.
 package struct ModelSummary: Sendable {

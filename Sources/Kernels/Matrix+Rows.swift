@@ -1,5 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
+extension MutableSpan where Element == Float {
+  /// Takes the elements of a span of the same length.
+  @inline(__always)
+  package mutating func copy(from source: Span<Float>) {
+    precondition(count == source.count, "spans differ in length")
+    for index in 0..<count { self[index] = source[index] }
+  }
+}
+
+extension Array where Element == Float {
+  /// The elements of a span.
+  package init(copying span: Span<Float>) {
+    self.init(repeating: 0, count: span.count)
+    var target = mutableSpan
+    target.copy(from: span)
+  }
+}
+
 /// Work on whole rows.
 extension Matrix {
   /// Rows that one thread takes at a time.

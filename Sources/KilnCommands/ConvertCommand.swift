@@ -3,6 +3,7 @@
 import ArgumentParser
 import Checkpoints
 import Conversion
+import Kernels
 import JSON
 import KimiLinear
 import Safetensors
@@ -65,7 +66,7 @@ struct Convert: ParsableCommand {
     common.warn(checkpoint.warnings + checked.unknownWarnings)
     try Inputs.checkTokenizer(checked, common)
     try Inputs.checkOutput(output, isNot: checkpoint)
-    try checkpoint.packedHeader == nil ? pack(checked) : export(checked)
+    try checkpoint.isPacked ? export(checked) : pack(checked)
   }
 
   private func pack(_ checked: CheckedCheckpoint) throws {

@@ -14,7 +14,7 @@ enum Inputs {
   ///
   /// A checkpoint without one can be converted all the same, with a warning.
   static func checkTokenizer(_ checked: CheckedCheckpoint, _ common: CommonOptions) throws {
-    guard checked.checkpoint.files.contains(where: { $0.name == "tiktoken.model" }) else {
+    guard checked.checkpoint.hasFile("tiktoken.model") else {
       common.warn([
         "\(checked.checkpoint.path): has no tiktoken.model; perplexity and tokenize will not work"
       ])

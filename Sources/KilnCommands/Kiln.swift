@@ -37,10 +37,10 @@ public struct Kiln: ParsableCommand {
     do {
       var command = try parseAsRoot()
       try command.run()
-      exit(ExitStatus.success.rawValue)
+      Glibc.exit(ExitStatus.success.rawValue)
     } catch let error as any KilnError {
       StandardError.print("kiln: \(error.description.asOneLine)")
-      exit(ExitStatus(error.category).rawValue)
+      Glibc.exit(ExitStatus(error.category).rawValue)
     } catch {
       exit(withError: error)
     }

@@ -8,6 +8,7 @@ import Kernels
 import KimiLinear
 import SystemPackage
 import TensorCore
+import Tokenization
 
 /// `kiln perplexity`: how well a model predicts a text.
 struct MeasurePerplexity: ParsableCommand {

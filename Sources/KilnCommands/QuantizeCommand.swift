@@ -3,6 +3,7 @@
 import ArgumentParser
 import Checkpoints
 import Conversion
+import Kernels
 import KimiLinear
 import Quantization
 import SystemPackage
@@ -46,7 +47,7 @@ struct Quantize: ParsableCommand {
     try Inputs.checkTokenizer(checked, common)
     try Inputs.checkOutput(output, isNot: checkpoint)
     let plan = try PackingPlan(
-      checked, recipe: try recipeOptions.recipe(), producer: Inputs.producer)
+      checked, recipe: try recipeOptions.resolved(), producer: Inputs.producer)
     var report: Packing.Report?
     if dryRun {
       try OutputFile.checkTarget(output, replacing: overwrite.force)
@@ -97,7 +98,7 @@ struct RecipeOptions: ParsableArguments {
   }
 
   /// The recipe that the flags ask for.
-  func recipe() throws -> Recipe {
+  func resolved() throws -> Recipe {
     var recipe: Recipe
     if let path = self.recipe {
       let file = try MappedFile(path)

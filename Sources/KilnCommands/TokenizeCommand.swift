@@ -4,6 +4,7 @@ import ArgumentParser
 import Checkpoints
 import JSON
 import KimiLinear
+import Tokenization
 
 /// `kiln tokenize`: text to ids and back.
 struct Tokenize: ParsableCommand {
@@ -37,7 +38,7 @@ struct Tokenize: ParsableCommand {
   func run() throws {
     let checkpoint = try Checkpoint(model.model)
     common.warn(checkpoint.warnings)
-    let hasConfiguration = checkpoint.files.contains { $0.name == "config.json" }
+    let hasConfiguration = checkpoint.hasFile("config.json")
     let configuration =
       hasConfiguration ? try ModelConfiguration(checkpoint.configuration()) : nil
     let tokenizer = try checkpoint.tokenizer(vocabularySize: configuration?.vocabularySize)

@@ -62,9 +62,7 @@ package enum ExpertMixture {
         let result = experts[item.expert].apply(gathered, workers: Workers(count: 1))
         for (row, place) in rows.enumerated() {
           outputs.withRow(place) { target in
-            let source = result.elements.span.extracting(
-              row * result.columns..<(row + 1) * result.columns)
-            for column in 0..<source.count { target[column] = source[column] }
+            target.copy(from: result.rowSpan(row))
           }
         }
       }
@@ -103,18 +101,9 @@ package enum ExpertMixture {
     _ outputs: Matrix, choices: [[Router.Choice]], slots: Int, rows: Int, workers: Workers
   ) -> Matrix {
     var sum = Matrix(rows: rows, columns: outputs.columns)
-    let rowsPerItem = 64
-    sum.withSharedRows { sum in
-      workers.forEach((rows + rowsPerItem - 1) / rowsPerItem) { item in
-        for token in item * rowsPerItem..<min((item + 1) * rowsPerItem, rows) {
-          sum.withRow(token) { target in
-            for (slot, choice) in choices[token].enumerated() {
-              let start = (token * slots + slot) * outputs.columns
-              let source = outputs.elements.span.extracting(start..<start + outputs.columns)
-              for column in 0..<source.count { target[column] += choice.weight * source[column] }
-            }
-          }
-        }
+    sum.forEachRow(workers: workers) { token, target in
+      for (slot, choice) in choices[token].enumerated() {
+        add(outputs.rowSpan(token * slots + slot), times: choice.weight, to: &target)
       }
     }
     return sum
@@ -125,30 +114,17 @@ extension Matrix {
   /// SiLU(self) * other, element by element, in place.
   mutating func multiplySiLU(by other: Matrix, workers: Workers) {
     precondition(rows == other.rows && columns == other.columns, "shapes differ")
-    let (rows, columns) = (rows, columns)
-    let rowsPerItem = 64
-    withSharedRows { shared in
-      workers.forEach((rows + rowsPerItem - 1) / rowsPerItem) { item in
-        let range = item * rowsPerItem..<min((item + 1) * rowsPerItem, rows)
-        shared.withRows(range) { target in
-          siluMultiply(
-            &target,
-            by: other.elements.span.extracting(
-              range.lowerBound * columns..<range.upperBound * columns))
-        }
-      }
+    forEachRow(workers: workers) { row, gate in
+      siluMultiply(gate: &gate, up: other.rowSpan(row))
     }
   }
 
   /// A matrix of some rows, in the order given.
   package func gather(_ indices: [Int]) -> Matrix {
     var result = Matrix(rows: indices.count, columns: columns)
-    let source = elements.span
-    let columns = columns
-    var target = result.elements.mutableSpan
-    for (row, index) in indices.enumerated() {
-      for column in 0..<columns {
-        target[row * columns + column] = source[index * columns + column]
+    result.withSharedRows { target in
+      for (row, index) in indices.enumerated() {
+        target.withRow(row) { $0.copy(from: rowSpan(index)) }
       }
     }
     return result

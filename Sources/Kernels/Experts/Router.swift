@@ -46,8 +46,9 @@ package struct Router: Sendable {
   /// - Parameter logits: One router output an expert, before the sigmoid.
   /// - Returns: `perToken` experts, the best first; equal ones by index.
   package func choose(_ logits: Span<Float>) -> [Choice] {
-    var scores = [Float](repeating: 0, count: logits.count)
-    for index in scores.indices { scores[index] = sigmoid(logits[index]) }
+    var scores = [Float](copying: logits)
+    var span = scores.mutableSpan
+    sigmoid(&span)
     var choices = zip(scores, bias).map { $0 + $1 }
     if groups > 1 { maskGroups(&choices) }
     let chosen = Self.largest(perToken, of: choices)
@@ -58,9 +59,7 @@ package struct Router: Sendable {
 
   /// Chooses for all rows of a matrix of router outputs `[N, E]`.
   package func choose(_ logits: Matrix, workers: Workers) -> [[Choice]] {
-    (0..<logits.rows).map { row in
-      choose(logits.elements.span.extracting(row * logits.columns..<(row + 1) * logits.columns))
-    }
+    workers.map(logits.rows) { row in choose(logits.rowSpan(row)) }
   }
 
   private func maskGroups(_ choices: inout [Float]) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
+
 /// Causal softmax attention of a block of queries over keys that come block by block.
 ///
 /// Keeps, for each query, the largest score m so far, the sum l of exp(score - m) and the weighted
@@ -37,8 +39,7 @@ struct SoftmaxStream {
       let rescale = Self.weigh(
         &scores, row: row, visible: visible, maximum: &maxima[row], sum: &sums[row])
       if rescale != 1 {
-        let columns = weighted.columns
-        for index in row * columns..<(row + 1) * columns { weighted.elements[index] *= rescale }
+        weighted.scaleRow(row, by: rescale)
       }
     }
     weighted.add(scores.multiplied(by: values))
@@ -48,10 +49,7 @@ struct SoftmaxStream {
   func result() -> Matrix {
     var output = weighted
     for row in 0..<output.rows {
-      let factor = 1 / sums[row]
-      for index in row * output.columns..<(row + 1) * output.columns {
-        output.elements[index] *= factor
-      }
+      output.scaleRow(row, by: 1 / sums[row])
     }
     return output
   }
@@ -67,10 +65,22 @@ struct SoftmaxStream {
     guard visible > 0 else { return 1 }
     var span = scores.elements.mutableSpan
     var part = span._mutatingExtracting(start..<start + visible)
-    let larger = Swift.max(maximum, maximumElement(part.span))
-    let rescale = maximum == -.infinity ? 0 : exponential(maximum - larger)
-    sum = sum * rescale + exponentiate(&part, subtracting: larger)
+    let larger = Swift.max(maximum, Kernels.maximum(part.span))
+    // exp(-infinity) is 0: before the first block there is nothing to keep.
+    let rescale = exp(maximum - larger)
+    for index in 0..<part.count { part[index] -= larger }
+    exponential(&part)
+    sum = sum * rescale + Kernels.sum(part.span)
     maximum = larger
     return rescale
+  }
+}
+
+extension Matrix {
+  fileprivate mutating func scaleRow(_ row: Int, by factor: Float) {
+    let range = row * columns..<(row + 1) * columns
+    var span = elements.mutableSpan
+    var part = span._mutatingExtracting(range)
+    scale(&part, by: factor)
   }
 }

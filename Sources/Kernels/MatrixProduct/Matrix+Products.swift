@@ -58,23 +58,21 @@ extension Matrix {
     precondition(
       row >= 0 && row + rows <= source.rows && column + range.count <= columns
         && range.upperBound <= source.columns, "block out of bounds")
-    let sourceSpan = source.elements.span
-    let columns = columns
     let rows = rows
-    var target = elements.mutableSpan
-    for index in 0..<rows {
-      let from = (row + index) * source.columns + range.lowerBound
-      let to = index * columns + column
-      for offset in 0..<range.count { target[to + offset] = sourceSpan[from + offset] }
+    withSharedRows { target in
+      for index in 0..<rows {
+        target.withRow(index, columns: column..<column + range.count) { target in
+          target.copy(from: source.rowSpan(row + index).extracting(range))
+        }
+      }
     }
   }
 
   /// Adds another matrix of the same shape.
   package mutating func add(_ other: Matrix) {
     precondition(rows == other.rows && columns == other.columns, "shapes differ")
-    let source = other.elements.span
     var target = elements.mutableSpan
-    for index in 0..<target.count { target[index] += source[index] }
+    Kernels.add(other.elements.span, to: &target)
   }
 }
 
@@ -83,9 +81,7 @@ extension SharedRows {
   func store(_ block: Matrix, row: Int, column: Int) {
     for index in 0..<block.rows {
       withRow(row + index, columns: column..<column + block.columns) { target in
-        let source = block.elements.span.extracting(
-          index * block.columns..<(index + 1) * block.columns)
-        for offset in 0..<source.count { target[offset] = source[offset] }
+        target.copy(from: block.rowSpan(index))
       }
     }
   }

@@ -2,9 +2,6 @@
 
 /// Root-mean-square normalisation of rows: y = x * rsqrt(mean(x^2) + epsilon) * weight.
 package enum RMSNorm {
-  /// Rows that one thread takes at a time.
-  private static let rowsPerItem = 64
-
   /// Normalises each row of a matrix.
   ///
   /// - Parameters:
@@ -17,33 +14,30 @@ package enum RMSNorm {
     _ input: Matrix, weight: [Float], epsilon: Float, workers: Workers
   ) -> Matrix {
     precondition(weight.count == input.columns, "a weight for each column")
-    var output = Matrix(rows: input.rows, columns: input.columns)
-    let items = (input.rows + rowsPerItem - 1) / rowsPerItem
-    output.withSharedRows { output in
-      workers.forEach(items) { item in
-        let first = item * rowsPerItem
-        for row in first..<min(first + rowsPerItem, input.rows) {
-          let source = input.elements.span.extracting(
-            row * input.columns..<(row + 1) * input.columns)
-          output.withRow(row) { target in
-            normalizeRow(source, weight: weight.span, epsilon: epsilon, into: &target)
-          }
-        }
-      }
+    var output = input
+    output.forEachRow(workers: workers) { _, row in
+      normalize(&row, weight: weight.span, epsilon: epsilon)
     }
     return output
   }
 
-  /// Normalises one row, or one head of it.
-  package static func normalizeRow(
-    _ input: Span<Float>, weight: Span<Float>, epsilon: Float, into output: inout MutableSpan<Float>
+  /// Normalises some columns of each row, in place.
+  package static func normalize(
+    _ matrix: inout Matrix, columns: Range<Int>, weight: [Float], epsilon: Float, workers: Workers
   ) {
-    let factor = scale(input, epsilon: epsilon)
-    for index in 0..<input.count { output[index] = input[index] * factor * weight[index] }
+    precondition(weight.count == columns.count, "a weight for each column")
+    matrix.forEachRow(workers: workers) { _, row in
+      var part = row._mutatingExtracting(columns)
+      normalize(&part, weight: weight.span, epsilon: epsilon)
+    }
   }
 
-  /// rsqrt(mean(x^2) + epsilon).
-  package static func scale(_ input: Span<Float>, epsilon: Float) -> Float {
-    1 / (sumOfSquares(input) / Float(input.count) + epsilon).squareRoot()
+  /// Normalises one row, or one head of it, in place.
+  package static func normalize(
+    _ row: inout MutableSpan<Float>, weight: Span<Float>, epsilon: Float
+  ) {
+    let factor = 1 / (sumOfSquares(row.span) / Float(row.count) + epsilon).squareRoot()
+    scale(&row, by: factor)
+    multiply(&row, by: weight)
   }
 }

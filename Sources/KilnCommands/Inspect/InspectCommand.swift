@@ -5,6 +5,7 @@ import Checkpoints
 import Inspection
 import JSON
 import KimiLinear
+import SystemPackage
 import TensorCore
 
 /// `kiln inspect`: what is in a checkpoint.
@@ -47,7 +48,7 @@ struct Inspect: ParsableCommand {
     let checkpoint = try Checkpoint(model.model)
     common.warn(checkpoint.warnings)
     // A lone file of tensors has no architecture, but its tensors can be shown.
-    let hasConfiguration = checkpoint.files.contains { $0.name == "config.json" }
+    let hasConfiguration = checkpoint.hasFile("config.json")
     let checked =
       checkpoint.kind == .safetensors && !hasConfiguration
       ? nil : try CheckedCheckpoint(checkpoint)

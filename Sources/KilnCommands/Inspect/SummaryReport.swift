@@ -59,8 +59,9 @@ struct SummaryReport {
         + " \(summary.total.bitsPerWeight.decimalText(decimals: 3)) bits per weight",
     ])
     table.add(["context cost", contextCost])
-    if let recipe = checked.checkpoint.packedHeader?.recipe, recipe != .null {
-      table.add(["recipe", String(decoding: JSONWriter.compact(recipe), as: UTF8.self)])
+    if checked.checkpoint.recipe != .null {
+      let recipe = JSONWriter.compact(checked.checkpoint.recipe)
+      table.add(["recipe", String(decoding: recipe, as: UTF8.self)])
     }
     return table.text.drop { $0 == "\n" } + "\n\n" + roles
   }
@@ -138,7 +139,7 @@ struct SummaryReport {
               "bytes": .integer(share.byteCount),
             ])
         }),
-      "recipe": checked.checkpoint.packedHeader?.recipe ?? .null,
+      "recipe": checked.checkpoint.recipe,
     ]
     guard case .object(let members) = value else { return [] }
     return members

@@ -2,6 +2,7 @@
 
 import Glibc
 import JSON
+import SystemPackage
 import TensorCore
 
 /// Where results go.

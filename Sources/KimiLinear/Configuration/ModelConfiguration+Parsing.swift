@@ -123,7 +123,7 @@ extension ModelConfiguration {
       return try typedLayers(root["mlp_layer_types"], count: count, yes: "sparse", no: "dense")
     }
     // A model without experts may leave their number out, or give 0.
-    guard let experts = try first(of: root, "num_experts", "num_local_experts").ifPresent,
+    guard let experts = first(of: root, "num_experts", "num_local_experts").ifPresent,
       try experts.integer(in: 0...(1 << 20)) > 0
     else { return [Bool](repeating: false, count: count) }
     let dense = try root["first_k_dense_replace"].ifPresent?.integer(in: 0...Int.max) ?? 0

@@ -23,9 +23,9 @@ struct LatentAttentionLayer {
     }
     let queries = WeightProduct.multiply(query, by: weights.query, workers: workers)
     var latents = WeightProduct.multiply(input, by: weights.latentDown, workers: workers)
-    latents.normalizeColumns(
-      0..<dimensions.latentRank, weight: weights.latentNorm,
-      epsilon: ModelConfiguration.latentNormEpsilon)
+    RMSNorm.normalize(
+      &latents, columns: 0..<dimensions.latentRank, weight: weights.latentNorm,
+      epsilon: ModelConfiguration.latentNormEpsilon, workers: workers)
     for (index, rows) in sequences.enumerated() { caches[index].append(latents, rows: rows) }
 
     let attention = LatentAttention(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Kernels
+import TensorCore
 
 /// Kimi Delta Attention of one layer, from the normalised hidden state to its contribution.
 ///
@@ -29,22 +30,23 @@ struct LinearAttentionLayer {
       input, weights.key, weights.keyConvolution, sequences, &states, \.keyConvolution)
     let values = convolved(
       input, weights.value, weights.valueConvolution, sequences, &states, \.valueConvolution)
-    let decay = logDecay(
-      product(product(input, weights.forgetDown), weights.forgetUp),
-      logDecayRate: weights.logDecayRate, bias: weights.decayBias, workers: workers)
+    var decay = product(product(input, weights.forgetDown), weights.forgetUp)
+    kimiDeltaLogDecay(
+      &decay, rateLogarithms: weights.logDecayRate, bias: weights.decayBias,
+      shape: dimensions.deltaShape, workers: workers)
     var beta = product(input, weights.beta)
-    beta.applySigmoid(workers: workers)
+    beta.forEachRow(workers: workers) { _, row in sigmoid(&row) }
 
     var deltas = states.map(\.delta)
-    let mixed = kimiDelta(
+    var mixed = kimiDelta(
       kernel, queries: queries, keys: keys, values: values, logDecay: decay, beta: beta,
       sequences: sequences, states: &deltas, shape: dimensions.deltaShape, workers: workers)
     for index in states.indices { states[index].delta = deltas[index] }
 
     let gate = product(product(input, weights.gateDown), weights.gateUp)
-    let gated = gatedNorm(
-      mixed, gate: gate, weight: weights.outputNorm, epsilon: normEpsilon, workers: workers)
-    return product(gated, weights.output)
+    gatedHeadNorm(
+      &mixed, gate: gate, weight: weights.outputNorm, epsilon: normEpsilon, workers: workers)
+    return product(mixed, weights.output)
   }
 
   private func product(_ input: Matrix, _ weight: EncodedTensor) -> Matrix {
@@ -52,14 +54,13 @@ struct LinearAttentionLayer {
   }
 
   private func convolved(
-    _ input: Matrix, _ projection: EncodedTensor, _ taps: [Float], _ sequences: [Range<Int>],
+    _ input: Matrix, _ projection: EncodedTensor, _ taps: ShortConvolutionWeights, _ sequences: [Range<Int>],
     _ states: inout [LinearAttentionState],
     _ state: WritableKeyPath<LinearAttentionState, ShortConvolutionState>
   ) -> Matrix {
     var convolutionStates = states.map { $0[keyPath: state] }
     let output = shortConvolution(
-      product(input, projection), weights: taps, kernelSize: dimensions.kernelSize,
-      sequences: sequences, states: &convolutionStates, workers: workers)
+      product(input, projection), weights: taps, sequences: sequences, states: &convolutionStates, workers: workers)
     for index in states.indices { states[index][keyPath: state] = convolutionStates[index] }
     return output
   }

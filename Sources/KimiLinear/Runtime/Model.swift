@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Checkpoints
 package import Kernels
-package import TensorCore
+import SystemPackage
+import TensorCore
 
 /// A Kimi Linear model that can be run: weights in place in a checkpoint, arithmetic in float32.
 package struct Model: Sendable {

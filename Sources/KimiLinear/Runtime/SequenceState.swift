@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Kernels
+import Kernels
 
 /// What a model remembers of one sequence: everything that the next token needs.
 ///
@@ -39,9 +39,9 @@ struct LinearAttentionState: Sendable {
   var valueConvolution: ShortConvolutionState
 
   init(_ dimensions: ModelConfiguration.LinearAttention) {
-    delta = KimiDeltaState(shape: dimensions.deltaShape)
+    delta = KimiDeltaState(zeros: dimensions.deltaShape)
     let convolution = ShortConvolutionState(
-      channels: dimensions.width, kernelSize: dimensions.kernelSize)
+      channels: dimensions.width, kernel: dimensions.kernelSize)
     (queryConvolution, keyConvolution, valueConvolution) = (convolution, convolution, convolution)
   }
 }

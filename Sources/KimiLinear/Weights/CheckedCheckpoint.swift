@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Checkpoints
+import SystemPackage
 package import TensorCore
 
 /// A checkpoint whose configuration is understood and whose tensors are all there.

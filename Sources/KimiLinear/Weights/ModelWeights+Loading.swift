@@ -2,7 +2,7 @@
 
 package import Checkpoints
 import Kernels
-package import TensorCore
+import TensorCore
 
 extension ModelWeights {
   /// Finds the weights of a model among the tensors of a checkpoint.
@@ -56,6 +56,12 @@ private struct WeightFinder {
     return count.map { Array(elements.prefix($0)) } ?? elements
   }
 
+  private func convolution(
+    _ name: String, _ dimensions: ModelConfiguration.LinearAttention?
+  ) throws -> ShortConvolutionWeights {
+    ShortConvolutionWeights(try vector(name), kernel: dimensions?.kernelSize ?? 1)
+  }
+
   func linearAttention(
     _ prefix: String, _ dimensions: ModelConfiguration.LinearAttention?
   ) throws -> LinearAttentionWeights {
@@ -63,9 +69,9 @@ private struct WeightFinder {
       query: try matrix("\(prefix).q_proj.weight"),
       key: try matrix("\(prefix).k_proj.weight"),
       value: try matrix("\(prefix).v_proj.weight"),
-      queryConvolution: try vector("\(prefix).q_conv1d.weight"),
-      keyConvolution: try vector("\(prefix).k_conv1d.weight"),
-      valueConvolution: try vector("\(prefix).v_conv1d.weight"),
+      queryConvolution: try convolution("\(prefix).q_conv1d.weight", dimensions),
+      keyConvolution: try convolution("\(prefix).k_conv1d.weight", dimensions),
+      valueConvolution: try convolution("\(prefix).v_conv1d.weight", dimensions),
       forgetDown: try matrix("\(prefix).f_a_proj.weight"),
       forgetUp: try matrix("\(prefix).f_b_proj.weight"),
       gateDown: try matrix("\(prefix).g_a_proj.weight"),

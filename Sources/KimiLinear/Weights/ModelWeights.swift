@@ -50,10 +50,10 @@ package struct LinearAttentionWeights: Sendable {
   package let query: EncodedTensor
   package let key: EncodedTensor
   package let value: EncodedTensor
-  /// `[H*K, kernel]`, oldest tap first.
-  package let queryConvolution: [Float]
-  package let keyConvolution: [Float]
-  package let valueConvolution: [Float]
+  /// Convolutions over `H*K` channels each.
+  package let queryConvolution: ShortConvolutionWeights
+  package let keyConvolution: ShortConvolutionWeights
+  package let valueConvolution: ShortConvolutionWeights
   /// Forget gate, `[K, d]` then `[H*K, K]`.
   package let forgetDown: EncodedTensor
   package let forgetUp: EncodedTensor
