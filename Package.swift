@@ -109,7 +109,9 @@ let package = Package(
       path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(
       name: "QuantizationTests",
-      dependencies: ["Quantization", "Checkpoints", "JSON", "TensorCore", "TestSupport"],
+      dependencies: [
+        "Quantization", "Kernels", "Checkpoints", "JSON", "TensorCore", "TestSupport",
+      ],
       swiftSettings: settings),
   ]
 )
