@@ -54,6 +54,8 @@ float kiln_sum(enum kiln_instruction_set set, const float *x, size_t n);
 float kiln_maximum(enum kiln_instruction_set set, const float *x, size_t n);
 /// Sum of exp(x - shift), the terms in float32, their sum in double.
 double kiln_sum_exp(enum kiln_instruction_set set, const float *x, float shift, size_t n);
+/// x = exp(x - shift); the sum as by `kiln_sum_exp`.
+double kiln_exp_and_sum(enum kiln_instruction_set set, float *x, float shift, size_t n);
 
 // Widening of stored weights, which are little-endian -----------------------------------------------
 
