@@ -97,7 +97,8 @@ let package = Package(
       name: "KilnCommands",
       dependencies: [
         "TensorCore", "JSON", "Checkpoints", "Tokenization", "Kernels", "Quantization",
-        "KimiLinear", "Evaluation", "Inspection", "Conversion", "Safetensors", argumentParser, system,
+        "KimiLinear", "Evaluation", "Inspection", "Conversion", "Safetensors", argumentParser,
+        system,
       ],
       swiftSettings: settings),
     .executableTarget(

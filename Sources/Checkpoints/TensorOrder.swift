@@ -43,8 +43,9 @@ package struct TensorOrder: Comparable {
 
   /// Whether this tensor is a later matrix of the same expert as `other`.
   package func continuesExpert(of other: TensorOrder) -> Bool {
-    part == 3 && matrix > 0 && (section, layer, part, expert)
-      == (other.section, other.layer, other.part, other.expert)
+    part == 3 && matrix > 0
+      && (section, layer, part, expert)
+        == (other.section, other.layer, other.part, other.expert)
   }
 
   package static func < (left: TensorOrder, right: TensorOrder) -> Bool {

@@ -31,6 +31,7 @@ struct ConversionStream {
   ///   - progress: Told after each batch.
   ///   - write: Called with the bytes of all tensors, in order; nothing else is written between.
   ///   - finished: Called when a tensor's bytes have all been written.
+  /// - Throws: What `write` and `finished` throw.
   func run(
     _ jobs: [Job], progress: Progress.Handler,
     write: (RawSpan) throws -> Void,

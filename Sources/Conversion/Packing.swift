@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Checkpoints
-import KilnFormat
 package import Kernels
+import KilnFormat
 import KimiLinear
 package import Quantization
 package import SystemPackage
@@ -35,6 +35,7 @@ package struct Packing: Sendable {
   ///   - path: Its name.
   ///   - replacing: Whether a file of that name may be replaced.
   ///   - progress: Told how far it is.
+  /// - Returns: What was measured.
   /// - Throws: `FileError`; then nothing is left under that name, or what was there before.
   package func run(
     to path: FilePath, replacing: Bool, progress: Progress.Handler

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Checkpoints
-import KilnFormat
 package import Kernels
+import KilnFormat
 package import KimiLinear
 import Quantization
 import Safetensors
@@ -96,7 +96,8 @@ private struct ExportedTensor: Sendable {
       assembled.formUnion(assembly.parts)
       exported.append(
         ExportedTensor(
-          name: assembly.name, shape: assembly.shape, parts: assembly.parts.compactMap { tensors[$0] },
+          name: assembly.name, shape: assembly.shape,
+          parts: assembly.parts.compactMap { tensors[$0] },
           dtype: dtype))
     }
     for stored in tensors.tensors where !assembled.contains(stored.name) {
@@ -108,12 +109,16 @@ private struct ExportedTensor: Sendable {
     return exported.indices.sorted { orders[$0] < orders[$1] }.map { exported[$0] }
   }
 
-  /// - Parameter dtype: For tensors of which a part is quantized.
+  /// `dtype` is for tensors of which a part is quantized.
   private init(name: ExactString, shape: TensorShape, parts: [StoredTensor], dtype: DType) {
     // Parts that were kept have one type, that of the source; one that was not decides for all.
     let kept = Set(parts.map(\.tensor.encoding))
     let target: DType
-    if kept.count == 1, case .plain(let only)? = kept.first { target = only } else { target = dtype }
+    if kept.count == 1, case .plain(let only)? = kept.first {
+      target = only
+    } else {
+      target = dtype
+    }
     jobs = parts.map { part in
       ConversionStream.Job(stored: part, encoding: .plain(target), method: .roundToNearest)
     }

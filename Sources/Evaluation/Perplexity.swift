@@ -44,6 +44,7 @@ package struct PerplexityRun: Sendable {
   /// - Parameters:
   ///   - progress: Told after each batch.
   ///   - scored: Called with each scored token, in the order of the text.
+  /// - Returns: The figures of all scored tokens.
   /// - Throws: `ModelError.tokenOutOfRange`, or what `scored` throws.
   package func run(
     progress: Progress.Handler, scored: (ScoredToken) throws -> Void
@@ -67,7 +68,7 @@ package struct PerplexityRun: Sendable {
     return summary
   }
 
-  /// Runs of windows that are computed together. They depend on the windows alone.
+  /// Runs of windows that are computed together; they depend on the windows alone.
   private func batches() -> [Range<Int>] {
     var batches: [Range<Int>] = []
     var start = 0

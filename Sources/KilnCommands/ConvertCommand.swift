@@ -3,8 +3,8 @@
 import ArgumentParser
 import Checkpoints
 import Conversion
-import Kernels
 import JSON
+import Kernels
 import KimiLinear
 import Safetensors
 import SystemPackage

@@ -47,7 +47,9 @@ enum InputText {
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     while true {
-      let count = unsafe buffer.withUnsafeMutableBytes { unsafe Glibc.read(STDIN_FILENO, $0.baseAddress, $0.count) }
+      let count = unsafe buffer.withUnsafeMutableBytes {
+        unsafe Glibc.read(STDIN_FILENO, $0.baseAddress, $0.count)
+      }
       guard count >= 0 else {
         if errno == EINTR { continue }
         throw FileError.system("standard input", operation: "read", Errno(rawValue: errno))
@@ -65,6 +67,7 @@ extension Checkpoint {
   /// The tokenizer of a checkpoint.
   ///
   /// - Parameter vocabularySize: Rows of the embedding, if known: larger ids are an error.
+  /// - Returns: The tokenizer.
   /// - Throws: `CheckpointError.missingFile` or what the tokenizer's files do wrong.
   func tokenizer(vocabularySize: Int?) throws -> Tokenizer {
     try Tokenizer(

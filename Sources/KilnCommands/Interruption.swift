@@ -6,7 +6,9 @@ import TensorCore
 
 /// Ends the process cleanly on SIGINT and SIGTERM: incomplete outputs are removed.
 enum Interruption {
-  /// Takes the signals over. The handler has a thread of its own, since all others may be computing.
+  /// Takes the signals over.
+  ///
+  /// The handler has a thread of its own, since all others may be computing.
   static func install() {
     let queue = DispatchQueue(label: "kiln.interruption", qos: .userInteractive)
     for number in [SIGINT, SIGTERM] {

@@ -104,7 +104,9 @@ struct MeasurePerplexity: ParsableCommand {
     let tokenizer = try checked.tokenizer()
     let tokens = try tokenizer.encode(InputText.read(text), file: text)
     if let maximum = checked.configuration.maximumContext, context > maximum {
-      common.warn(["--context \(context) is beyond the \(maximum) tokens that the model was made for"])
+      common.warn([
+        "--context \(context) is beyond the \(maximum) tokens that the model was made for"
+      ])
     }
     return limitTokens.map { Array(tokens.prefix($0)) } ?? tokens
   }

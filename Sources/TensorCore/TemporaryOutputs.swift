@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
-import SystemPackage
 import Synchronization
+import SystemPackage
 
 /// The temporary files and folders of outputs that are not complete yet.
 ///

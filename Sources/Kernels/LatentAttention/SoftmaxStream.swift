@@ -65,7 +65,7 @@ struct SoftmaxStream {
     guard visible > 0 else { return 1 }
     var span = scores.elements.mutableSpan
     var part = span._mutatingExtracting(start..<start + visible)
-    let larger = Swift.max(maximum, Kernels.maximum(part.span))
+    let larger = Swift.max(maximum, maximumElement(part.span))
     // exp(-infinity) is 0: before the first block there is nothing to keep.
     let rescale = exp(maximum - larger)
     for index in 0..<part.count { part[index] -= larger }

@@ -86,7 +86,8 @@ struct QuantizationSummary {
         + " \(Quantities.bytes(total.sourceBytes)) of weights,"
         + " \(total.bitsPerWeight.decimalText(decimals: 3)) bits per weight in all")
     if statistics == nil {
-      lines.append("peak memory about \(Quantities.bytes(plan.peakMemoryByteCount(threads: threads)))")
+      lines.append(
+        "peak memory about \(Quantities.bytes(plan.peakMemoryByteCount(threads: threads)))")
     }
     return lines.joined(separator: "\n")
   }

@@ -50,7 +50,8 @@ package struct TensorInventory: Sendable {
       }
       expected.insert(entry.name)
       let shape = stored.tensor.shape
-      guard shape.dimensions == entry.shape || entry.isPaddedVector && stored.isPadded(entry.shape[0])
+      guard
+        shape.dimensions == entry.shape || entry.isPaddedVector && stored.isPadded(entry.shape[0])
       else {
         throw ModelError.tensorShape(
           model: model, name: entry.name.text, found: shape.description, expected: "\(entry.shape)")
@@ -115,7 +116,8 @@ private struct InventoryWalk {
     if layer.hasExperts, let experts = configuration.experts {
       try addExperts(experts, prefix: "\(prefix).block_sparse_moe", hidden: hidden)
     } else {
-      try addFeedForward(prefix: "\(prefix).mlp", hidden: hidden, width: configuration.intermediateSize)
+      try addFeedForward(
+        prefix: "\(prefix).mlp", hidden: hidden, width: configuration.intermediateSize)
     }
   }
 

@@ -54,13 +54,15 @@ struct LinearAttentionLayer {
   }
 
   private func convolved(
-    _ input: Matrix, _ projection: EncodedTensor, _ taps: ShortConvolutionWeights, _ sequences: [Range<Int>],
+    _ input: Matrix, _ projection: EncodedTensor, _ taps: ShortConvolutionWeights,
+    _ sequences: [Range<Int>],
     _ states: inout [LinearAttentionState],
     _ state: WritableKeyPath<LinearAttentionState, ShortConvolutionState>
   ) -> Matrix {
     var convolutionStates = states.map { $0[keyPath: state] }
     let output = shortConvolution(
-      product(input, projection), weights: taps, sequences: sequences, states: &convolutionStates, workers: workers)
+      product(input, projection), weights: taps, sequences: sequences, states: &convolutionStates,
+      workers: workers)
     for index in states.indices { states[index][keyPath: state] = convolutionStates[index] }
     return output
   }

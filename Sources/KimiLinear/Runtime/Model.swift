@@ -16,7 +16,7 @@ package struct Model: Sendable {
   package struct Options: Sendable {
     /// Which form of the KDA kernel to use.
     package let kernel: KimiDeltaKernel
-    /// Threads. Results do not depend on their number.
+    /// Threads; results do not depend on their number.
     package let workers: Workers
 
     package init(kernel: KimiDeltaKernel, workers: Workers) {
