@@ -12,6 +12,7 @@ import TensorCore
 /// | `mlp.{gate,experts,shared_experts}.…` | `block_sparse_moe.…` |
 /// | `self_attn.conv1d.weight [3*H*K, 1, kernel]` | `self_attn.{q,k,v}_conv1d.weight [H*K, 1, kernel]` |
 /// | `self_attn.forget_gate.…` | `self_attn.…` |
+/// | `block_sparse_moe.{gate,up,down}_proj.…` | `mlp.…` |
 ///
 /// Every part is contiguous in the fused tensor, so nothing is copied.
 enum FusedTensor {
@@ -41,6 +42,11 @@ enum FusedTensor {
   private static func releasedName(_ name: String) -> String {
     for part in ["gate.", "experts.", "shared_experts."] where name.hasPrefix("mlp.\(part)") {
       return "block_sparse_moe." + name.dropFirst(4)
+    }
+    // Saving in the released dialect, transformers moves the dense layers along with the experts.
+    for part in ["gate_proj.", "up_proj.", "down_proj."]
+    where name.hasPrefix("block_sparse_moe.\(part)") {
+      return "mlp." + name.dropFirst("block_sparse_moe.".count)
     }
     if name.hasPrefix("self_attn.forget_gate.") {
       return "self_attn." + name.dropFirst("self_attn.forget_gate.".count)
