@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// SplitMix64: random numbers for tests that anybody can draw again.
+///
+/// Prints its seed when it is made without one, so that a failure can be repeated.
+package struct SeededGenerator: RandomNumberGenerator {
+  private var state: UInt64
+
+  /// Starts at a seed.
+  package init(seed: UInt64) {
+    state = seed
+  }
+
+  /// Starts at a seed of its own and prints it.
+  package init() {
+    let seed = UInt64.random(in: .min ... .max)
+    print("seed \(seed)")
+    self.init(seed: seed)
+  }
+
+  /// The next 64 random bits.
+  package mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ (mixed >> 31)
+  }
+}
