@@ -101,5 +101,9 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["TensorCore", "JSON", "Safetensors", system],
       path: "Tests/TestSupport", swiftSettings: settings),
+    .testTarget(
+      name: "TokenizationTests",
+      dependencies: ["Tokenization", "JSON", "TensorCore", "TestSupport"],
+      swiftSettings: settings),
   ]
 )
