@@ -23,6 +23,14 @@ let argumentParser = Target.Dependency.product(
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 
+/// The tests of one module.
+func tests(of module: String, with others: [Target.Dependency] = []) -> Target {
+  .testTarget(
+    name: "\(module)Tests",
+    dependencies: [.byName(name: module), "JSON", "TensorCore", "TestSupport", system] + others,
+    swiftSettings: settings)
+}
+
 let package = Package(
   name: "kiln",
   products: [
@@ -108,11 +116,7 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["TensorCore", "JSON", "Safetensors", system],
       path: "Tests/TestSupport", swiftSettings: settings),
-    .testTarget(
-      name: "QuantizationTests",
-      dependencies: [
-        "Quantization", "Kernels", "Checkpoints", "JSON", "TensorCore", "TestSupport",
-      ],
-      swiftSettings: settings),
+    tests(of: "Quantization", with: ["Checkpoints", "Kernels"]),
+    tests(of: "Tokenization"),
   ]
 )
