@@ -20,8 +20,8 @@ struct Convert: ParsableCommand {
         kiln convert model.kiln folder/
         kiln convert int4.kiln folder/ --dtype bf16
 
-      Nothing is rounded: there and back again, every tensor and every file has the same bytes.
-      Quantized tensors of a .kiln file become code times scale, exact in f32.
+      Nothing is rounded: there and back again, every tensor and every file has
+      the same bytes. Quantized tensors become code times scale, exact in f32.
       """)
 
   /// Element types for tensors that were quantized.

@@ -18,11 +18,11 @@ struct MeasurePerplexity: ParsableCommand {
     discussion: """
       EXAMPLES
         kiln perplexity checkpoint/ --text sample.txt
-        kiln perplexity model.kiln --text sample.txt --context 512 --limit-tokens 12288 --json
+        kiln perplexity model.kiln --text sample.txt --context 512 --json
         kiln perplexity model.kiln --text sample.txt --token-log tokens.csv
 
-      The text is cut into windows of --context tokens that do not overlap; every token but a
-      window's first is scored. No special token is added.
+      The text is cut into windows of --context tokens that do not overlap; every
+      token but a window's first is scored. No special token is added.
       """,
     aliases: ["ppl"])
 

@@ -19,9 +19,9 @@ struct Quantize: ParsableCommand {
         kiln quantize checkpoint/ model.kiln --scheme int8-g32 --set embedding=bf16
         kiln quantize checkpoint/ model.kiln --recipe recipe.json --dry-run
 
-      --scheme applies to experts, dense MLPs and KDA projections; MLA projections, embedding and
-      head get 8 bits with the same groups. Norms, router, convolutions and gates are never
-      quantized. Schemes: \(TensorEncoding.schemeNames.joined(separator: ", ")).
+      --scheme applies to experts, dense MLPs and KDA projections; MLA projections,
+      embedding and head get 8 bits with the same groups. Norms, router,
+      convolutions and gates are never quantized.
       """)
 
   @Argument(
@@ -68,7 +68,9 @@ struct Quantize: ParsableCommand {
 /// How tensors are to be quantized.
 struct RecipeOptions: ParsableArguments {
   @Option(
-    help: "The scheme for experts, dense MLPs and KDA projections.",
+    help: ArgumentHelp(
+      "The scheme for experts, dense MLPs and KDA projections.",
+      discussion: TensorEncoding.schemeNames.joined(separator: ", ")),
     completion: .list(TensorEncoding.schemeNames))
   var scheme: String?
 

@@ -107,7 +107,9 @@ struct QuantizationSummary {
   private var notes: [String] {
     var byNote: [String: [String]] = [:]
     for item in plan.items {
-      if let note = item.note { byNote[note, default: []].append(item.stored.name.text) }
+      if let note = item.note {
+        byNote["\(note); written as \(item.encoding)", default: []].append(item.stored.name.text)
+      }
     }
     return byNote.sorted { $0.key < $1.key }.map { note, names in
       let others = names.count > 1 ? " and \(names.count - 1) others" : ""
