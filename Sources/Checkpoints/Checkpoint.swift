@@ -92,7 +92,9 @@ package struct Checkpoint: Sendable {
 
   // MARK: - Files
 
-  /// Largest configuration or tokenizer file that is read.
+  /// Largest configuration, recipe or tokenizer file that is parsed, in bytes.
+  package static let maximumParsedByteCount = 1 << 24
+  /// Largest other file that a conversion carries along, in bytes.
   package static let maximumFileByteCount = 1 << 26
 
   /// The content of a file beside the tensors.
@@ -108,9 +110,9 @@ package struct Checkpoint: Sendable {
   /// The content of a file beside the tensors, or nil if there is none of that name.
   package func contentsIfPresent(of name: String) throws -> [UInt8]? {
     guard let file = files.first(where: { $0.name == name }) else { return nil }
-    guard file.region.byteCount <= Self.maximumFileByteCount else {
+    guard file.region.byteCount <= Self.maximumParsedByteCount else {
       throw FileError.tooLarge(
-        path.appending(name), size: file.region.byteCount, limit: Self.maximumFileByteCount)
+        path.appending(name), size: file.region.byteCount, limit: Self.maximumParsedByteCount)
     }
     return file.region.bytes.copy()
   }

@@ -70,10 +70,3 @@ package struct ModelSummary: Sendable {
       configuration.linearLayerCount * (configuration.linearAttention?.stateNumbers ?? 0)
   }
 }
-
-extension ModelConfiguration.LinearAttention {
-  /// The state matrices and the inputs that the convolutions remember.
-  fileprivate var stateNumbers: Int {
-    heads * headDimension * headDimension + 3 * width * (kernelSize - 1)
-  }
-}

@@ -104,9 +104,9 @@ struct RecipeOptions: ParsableArguments {
     var recipe: Recipe
     if let path = self.recipe {
       let file = try MappedFile(path)
-      guard file.byteCount <= Checkpoint.maximumFileByteCount else {
+      guard file.byteCount <= Checkpoint.maximumParsedByteCount else {
         throw FileError.tooLarge(
-          path, size: file.byteCount, limit: Checkpoint.maximumFileByteCount)
+          path, size: file.byteCount, limit: Checkpoint.maximumParsedByteCount)
       }
       recipe = try Recipe(parsing: file.bytes.copy(), file: path.string)
       if let method { recipe.method = method }

@@ -25,6 +25,17 @@ extension ModelConfiguration {
     guard epsilon > 0, epsilon < 1 else {
       throw root["rms_norm_eps"].unexpected("a number between 0 and 1")
     }
+    let linear = hasLinear ? try Self.linearAttention(root) : nil
+    let latent = hasLatent ? try Self.latentAttention(root) : nil
+    let widths = [
+      linear?.width, latent.map { $0.heads * max($0.keyDimension, $0.expandedDimension) },
+    ]
+    for case let width? in widths where !Self.dimensions.contains(width) {
+      throw ModelError.configuration(
+        file: root.file, key: "head_dim",
+        problem: "all heads together are \(width) wide, expected at most"
+          + " \(Self.dimensions.upperBound)")
+    }
     self.init(
       vocabularySize: try root["vocab_size"].integer(in: Self.dimensions),
       hiddenSize: try root["hidden_size"].integer(in: Self.dimensions),
@@ -32,8 +43,8 @@ extension ModelConfiguration {
       intermediateSize: hasDense ? try root["intermediate_size"].integer(in: Self.dimensions) : 0,
       normEpsilon: Float(epsilon),
       tiesEmbeddings: try root["tie_word_embeddings"].ifPresent?.bool() ?? false,
-      linearAttention: hasLinear ? try Self.linearAttention(root) : nil,
-      latentAttention: hasLatent ? try Self.latentAttention(root) : nil,
+      linearAttention: linear,
+      latentAttention: latent,
       experts: hasExperts ? try Self.experts(root) : nil,
       maximumContext: try first(of: root, "model_max_length", "max_position_embeddings").ifPresent?
         .integer(in: 1...Int.max),
