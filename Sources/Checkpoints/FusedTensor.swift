@@ -20,7 +20,7 @@ enum FusedTensor {
   ///
   /// - Throws: `CheckpointError.fusedTensor` if its shape does not split.
   static func split(_ stored: StoredTensor, path: FilePath) throws -> [StoredTensor] {
-    let components = stored.name.text.split(separator: ".", omittingEmptySubsequences: false)
+    let components = stored.name.components
     guard components.count >= 5, components[0] == "model", components[1] == "layers",
       case .plain = stored.tensor.encoding
     else { return [stored] }

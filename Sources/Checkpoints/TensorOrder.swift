@@ -17,7 +17,7 @@ package struct TensorOrder: Comparable {
   /// The place of a tensor of the released dialect.
   package init(_ name: ExactString) {
     self.name = name
-    let components = name.text.split(separator: ".", omittingEmptySubsequences: false)
+    let components = name.components
     var (section, layer, part, expert, matrix) = (4, 0, 0, 0, 0)
     switch name.text {
     case "model.embed_tokens.weight": section = 0
