@@ -92,7 +92,7 @@ let package = Package(
       swiftSettings: settings),
     .target(
       name: "Inspection",
-      dependencies: ["TensorCore", "Checkpoints", "Kernels", "KimiLinear"],
+      dependencies: ["TensorCore", "KilnFormat", "Checkpoints", "Kernels", "KimiLinear", system],
       swiftSettings: kernelSettings),
     .target(
       name: "Conversion",

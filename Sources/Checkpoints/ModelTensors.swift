@@ -19,7 +19,7 @@ package struct ModelTensors: Sendable {
   ///
   /// - Throws: `CheckpointError.fusedTensor` or `.ambiguous`.
   package init(_ checkpoint: Checkpoint) throws {
-    if let header = checkpoint.packedHeader {
+    if let header = checkpoint.packed?.header {
       try self.init(
         tensors: checkpoint.storedTensors, assemblies: header.assemblies, path: checkpoint.path)
       return

@@ -24,7 +24,7 @@ public struct Kiln: ParsableCommand {
     version: version,
     groupedSubcommands: [
       CommandGroup(
-        name: "Checkpoint", subcommands: [Inspect.self, Convert.self, Quantize.self]),
+        name: "Checkpoint", subcommands: [Inspect.self, Convert.self, Quantize.self, Verify.self]),
       CommandGroup(name: "Evaluation", subcommands: [MeasurePerplexity.self, Tokenize.self]),
     ])
 
