@@ -116,6 +116,7 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["TensorCore", "JSON", "Safetensors", system],
       path: "Tests/TestSupport", swiftSettings: settings),
+    tests(of: "Kernels", with: ["Safetensors"]),
     tests(of: "Quantization", with: ["Checkpoints", "Kernels"]),
     tests(of: "Tokenization"),
   ]

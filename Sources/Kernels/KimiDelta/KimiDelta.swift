@@ -121,7 +121,8 @@ private struct KimiDeltaInput: Sendable {
         state.elements.count == keyColumns * shape.valueDimension, "a state of another shape")
     }
     var end = 0
-    for sequence in sequences.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+    for sequence in sequences.filter({ !$0.isEmpty }).sorted(by: { $0.lowerBound < $1.lowerBound })
+    {
       precondition(sequence.lowerBound >= end, "sequences overlap")
       end = sequence.upperBound
     }
