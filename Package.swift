@@ -117,6 +117,12 @@ let package = Package(
       name: "TestSupport", dependencies: ["TensorCore", "JSON", "Safetensors", system],
       path: "Tests/TestSupport", swiftSettings: settings),
     tests(of: "Kernels", with: ["Safetensors"]),
+    tests(of: "Evaluation", with: ["Checkpoints", "Kernels", "KimiLinear", "Tokenization"]),
+    tests(
+      of: "Inspection",
+      with: [
+        "Checkpoints", "Conversion", "Kernels", "KilnFormat", "KimiLinear", "Quantization",
+      ]),
     tests(of: "Quantization", with: ["Checkpoints", "Kernels"]),
     tests(of: "Tokenization"),
   ]

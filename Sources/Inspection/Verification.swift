@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
+package import Checkpoints
 package import Kernels
 import KilnFormat
-package import KimiLinear
+import KimiLinear
 import SystemPackage
 package import TensorCore
 
 /// Checks everything about a checkpoint that can be checked without another one.
 ///
-/// Opening has checked structure, names, shapes and completeness. Here every byte is read: checksums
-/// and padding of a packed file, scales that must be finite, values that are NaN or infinite.
+/// Opening has checked the structure. Here every byte is read: checksums and padding of a packed
+/// file, scales that must be finite, values that are NaN or infinite; and the tensors are compared with
+/// the configuration: names, shapes, completeness.
 package struct Verification: Sendable {
   /// One thing that is wrong.
   package struct Finding: Sendable, Equatable {
@@ -35,16 +36,24 @@ package struct Verification: Sendable {
   /// Reads a checkpoint.
   ///
   /// - Parameters:
-  ///   - checked: The checkpoint.
+  ///   - checkpoint: The checkpoint.
   ///   - workers: Threads. The findings do not depend on their number.
   ///   - progress: Told how far it is.
-  package init(_ checked: CheckedCheckpoint, workers: Workers, progress: Progress.Handler) {
-    let tensors = checked.tensors.tensors
+  package init(_ checkpoint: Checkpoint, workers: Workers, progress: Progress.Handler) {
+    let tensors = checkpoint.storedTensors
     let total = tensors.reduce(0) { $0 + $1.tensor.region.byteCount }
     tensorCount = tensors.count
     byteCount = total
-    let packed = checked.checkpoint.packed
+    let packed = checkpoint.packed
     if let packed { findings += Self.damage(outsideTensorsOf: packed) }
+    // A lone file of tensors has no configuration to be compared with.
+    if checkpoint.kind != .safetensors || checkpoint.hasFile("config.json") {
+      do {
+        _ = try CheckedCheckpoint(checkpoint)
+      } catch {
+        findings.append(Finding(subject: "model", problem: "\(error)"))
+      }
+    }
     let extents = packed.map { packed in
       Dictionary(uniqueKeysWithValues: packed.header.tensors.map { ($0.name, $0.extent) })
     }

@@ -24,27 +24,36 @@ struct Verify: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let checked: CheckedCheckpoint
+    let checkpoint: Checkpoint
     do {
-      let checkpoint = try Checkpoint(model.model)
-      common.warn(checkpoint.warnings)
-      checked = try CheckedCheckpoint(checkpoint)
-      common.warn(checked.unknownWarnings)
-      try Inputs.checkTokenizer(checked, common)
+      checkpoint = try Checkpoint(model.model)
     } catch let error as any KilnError where error.category == .badData {
       // What cannot even be opened is damaged, too: the check ran, and this is its result.
-      try report([Verification.Finding(error)], tensors: 0, bytes: 0)
+      try report([Verification.Finding(subject: "structure", problem: error.description)])
       return
     }
+    common.warn(checkpoint.warnings)
     let printer = common.progressPrinter()
-    let verification = Verification(checked, workers: common.workers, progress: printer.show)
+    let verification = Verification(
+      checkpoint, workers: common.workers, progress: printer.show)
     printer.finish()
     try report(
-      verification.findings, tensors: verification.tensorCount, bytes: verification.byteCount)
+      verification.findings + tokenizerFindings(checkpoint), tensors: verification.tensorCount,
+      bytes: verification.byteCount)
+  }
+
+  private func tokenizerFindings(_ checkpoint: Checkpoint) -> [Verification.Finding] {
+    guard checkpoint.hasFile("tiktoken.model") else { return [] }
+    do {
+      _ = try checkpoint.tokenizer(vocabularySize: nil)
+      return []
+    } catch {
+      return [Verification.Finding(subject: "tokenizer", problem: "\(error)")]
+    }
   }
 
   private func report(
-    _ findings: [Verification.Finding], tensors: Int, bytes: Int
+    _ findings: [Verification.Finding], tensors: Int = 0, bytes: Int = 0
   ) throws {
     if common.json {
       try StandardOutput.print(json: [
@@ -71,12 +80,5 @@ struct Verify: ParsableCommand {
         "kiln: \(model.model): \(findings.count) findings".asOneLine)
       throw ExitCode(ExitStatus.checkFailed.rawValue)
     }
-  }
-}
-
-extension Verification.Finding {
-  /// What was found when the checkpoint could not be opened.
-  fileprivate init(_ error: any KilnError) {
-    self.init(subject: "checkpoint", problem: error.description)
   }
 }
