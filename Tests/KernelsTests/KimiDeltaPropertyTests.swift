@@ -107,6 +107,24 @@ struct KimiDeltaPropertyTests {
   }
 
   @Test(arguments: kernels)
+  func oneTokenByHand(kernel: KimiDeltaKernel) {
+    // So small that the 1e-6 under the root counts: 1e-3 / sqrt(1e-6 + 1e-6) = sqrt(0.5).
+    func one(_ number: Float) -> Matrix { Matrix(rows: 1, columns: 1, elements: [number]) }
+    let shape = KimiDeltaShape(heads: 1, keyDimension: 1, valueDimension: 1)
+    var states = [KimiDeltaState(zeros: shape)]
+    states[0].elements = [4]
+    let output = kimiDelta(
+      kernel, queries: one(1e-3), keys: one(1e-3), values: one(3), logDecay: one(-0.693_147_2),
+      beta: one(0.5), sequences: [0..<1], states: &states, shape: shape,
+      workers: Workers(count: 1))
+    // S = 4 / 2; the correction is beta * (v - k S) with k = root, and S grows by k times it.
+    let root = Float(0.5).squareRoot()
+    let state = 2 + root * (3 - 2 * root) / 2
+    #expect(abs(states[0].elements[0] - state) < 1e-6)
+    #expect(abs(output[0, 0] - root * state) < 1e-6)
+  }
+
+  @Test(arguments: kernels)
   func aCutForgetsEverythingBeforeIt(kernel: KimiDeltaKernel) {
     var generator = SeededGenerator()
     var problem = DeltaProblem(

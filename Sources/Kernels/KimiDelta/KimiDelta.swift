@@ -37,6 +37,10 @@ package enum KimiDeltaKernel: Sendable, Equatable {
   case recurrent
   /// Runs of `chunk` tokens as matrix products.
   case chunkwise(chunk: Int)
+
+  /// The chunk that was fastest with AVX2 and with AVX-512: longer ones only add products of tokens
+  /// with tokens, for a state that is in the cache anyway.
+  package static let bestChunk = 16
 }
 
 /// Kimi delta attention (KDA), fast; `referenceKimiDelta` has the equations.
@@ -62,6 +66,8 @@ package enum KimiDeltaKernel: Sendable, Equatable {
 /// - Returns: `[N, H * V]`.
 /// - Complexity: 7 * K * V flops a token and head for `.recurrent`, 6 * K * V + chunk * (2 K + 2 V)
 ///   for `.chunkwise`.
+///   Measured on an EPYC of 2024, K = V = 128, T = 512, one thread, microseconds a token and head:
+///   recurrent 1.32 with AVX2, 0.68 with AVX-512; chunks of 16 1.29 and 0.72, of 64 1.48 and 0.80.
 package func kimiDelta(
   _ kernel: KimiDeltaKernel, queries: Matrix, keys: Matrix, values: Matrix, logDecay: Matrix,
   beta: Matrix, sequences: [Range<Int>], states: inout [KimiDeltaState], shape: KimiDeltaShape,
