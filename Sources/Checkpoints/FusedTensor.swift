@@ -69,7 +69,10 @@ private struct Splitter {
 
   /// `[E, n * rows, columns]` into n matrices `[rows, columns]` for each expert.
   func experts(layer: String, matrices: [String]) throws -> [StoredTensor] {
-    guard dimensions.count == 3, dimensions[1] % matrices.count == 0, dimensions[0] > 0 else {
+    // Without elements there could be more experts than names fit in memory.
+    guard dimensions.count == 3, dimensions[1] % matrices.count == 0,
+      stored.tensor.shape.elementCount > 0, dimensions[0] <= ModelTensors.maximumCount
+    else {
       throw failure(
         expected: matrices.count == 2
           ? "[experts, 2 * width, hidden]"

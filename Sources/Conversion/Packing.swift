@@ -23,7 +23,7 @@ package struct Packing: Sendable {
 
   /// What happened to the tensors.
   package struct Report: Sendable {
-    /// One entry for each item of the plan; empty for tensors that were kept.
+    /// One entry for each item of the plan; for tensors that were kept, only what is not finite.
     package fileprivate(set) var statistics: [QuantizationStatistics]
     /// Bytes of the packed file.
     package let fileByteCount: Int
@@ -54,11 +54,13 @@ package struct Packing: Sendable {
     }
     let isLossless = !plan.items.contains { $0.encoding != $0.stored.tensor.encoding }
     let stream = ConversionStream(
-      workers: workers, activity: isLossless ? "convert" : "quantize")
+      workers: workers, activity: isLossless ? "convert" : "quantize",
+      countsNonFinite: !isLossless)
     try stream.run(
       jobs, progress: progress,
       write: { bytes in if bytes.byteCount > 0 { try writer.write(bytes) } },
       finished: { job, statistics in report.statistics[job] = statistics })
+    for file in plan.source.checkpoint.dataFiles { try file.checkSize() }
     try writer.commit()
     return report
   }

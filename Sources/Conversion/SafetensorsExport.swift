@@ -76,6 +76,7 @@ package struct SafetensorsExport: Sendable {
       try output.write(SafetensorsIndex.encoded(plan))
       try output.commit()
     }
+    for file in source.checkpoint.dataFiles { try file.checkSize() }
     try folder.commit()
   }
 

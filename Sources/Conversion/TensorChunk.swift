@@ -28,6 +28,8 @@ struct TensorChunk: Sendable {
   static func all(
     of tensor: EncodedTensor, as encoding: TensorEncoding, method: RoundingMethod
   ) -> [TensorChunk] {
+    // Rows without elements can be more than could ever be listed.
+    guard tensor.shape.elementCount > 0 else { return [] }
     let rowCount = tensor.shape.rows
     let rowsPerChunk = max(1, maximumElementCount / max(1, tensor.shape.columns))
     return stride(from: 0, to: rowCount, by: rowsPerChunk).map { start in

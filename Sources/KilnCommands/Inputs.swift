@@ -2,6 +2,7 @@
 
 import Checkpoints
 import KimiLinear
+import Safetensors
 import SystemPackage
 import TensorCore
 
@@ -23,12 +24,27 @@ enum Inputs {
     _ = try checked.tokenizer()
   }
 
-  /// Refuses an output that is one of the inputs, whatever name it goes by.
-  static func checkOutput(_ output: FilePath, isNot checkpoint: Checkpoint) throws {
+  /// Refuses an output that is one of the inputs, whatever name it goes by, or a folder that holds
+  /// one: replacing it would remove what is in it.
+  ///
+  /// - Parameters:
+  ///   - output: Where the output goes.
+  ///   - checkpoint: The checkpoint that is read.
+  ///   - others: What else the command reads: a recipe, a text.
+  static func checkOutput(
+    _ output: FilePath, isNot checkpoint: Checkpoint, or others: [FilePath] = []
+  ) throws {
     guard let identity = FileIdentity(of: output) else { return }
-    let inputs = checkpoint.dataFiles.map(\.identity) + checkpoint.files.map(\.region.file.identity)
-    guard !inputs.contains(identity), identity != FileIdentity(of: checkpoint.path) else {
-      throw FileError.outputIsInput(output)
+    let index = checkpoint.path.appending(SafetensorsIndex.fileName)
+    let inputs = Set(
+      checkpoint.dataFiles.map(\.identity) + checkpoint.files.map(\.region.file.identity)
+        + ([checkpoint.path, index] + others).compactMap { FileIdentity(of: $0) })
+    var touched = [identity]
+    if FileKind(of: output) == .directory {
+      touched += try FolderListing.entries(of: output).compactMap {
+        FileIdentity(of: output.appending($0))
+      }
     }
+    guard inputs.isDisjoint(with: touched) else { throw FileError.outputIsInput(output) }
   }
 }

@@ -75,10 +75,13 @@ struct MeasurePerplexity: ParsableCommand {
   }
 
   func run() throws {
-    // An output that cannot be written is told before the work, not after it.
-    let log = try tokenLog.map { try TokenLog($0, replacing: overwrite.force) }
     let checkpoint = try Checkpoint(model.model)
     let checked = try CheckedCheckpoint(checkpoint)
+    // An output that cannot be written is told before the work, not after it.
+    let log = try tokenLog.map { path in
+      try Inputs.checkOutput(path, isNot: checkpoint, or: text == "-" ? [] : [FilePath(text)])
+      return try TokenLog(path, replacing: overwrite.force)
+    }
     common.warn(checkpoint.warnings + checked.unknownWarnings)
     let tokens = try encode(checked)
     let windows = TokenWindows(
@@ -91,7 +94,12 @@ struct MeasurePerplexity: ParsableCommand {
     let run = PerplexityRun(
       try Model(checked), tokens: tokens, windows: windows, options: options)
     let printer = common.progressPrinter()
-    let summary = try run.run(progress: printer.show) { try log?.append($0) }
+    let summary = try run.run(progress: printer.show) { token in
+      guard token.logProbability.isFinite else {
+        throw TextError.notFinite(model: model.model.string, token)
+      }
+      try log?.append(token)
+    }
     printer.finish()
     try log?.commit()
     let peak = PeakMemory.byteCount

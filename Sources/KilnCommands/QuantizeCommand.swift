@@ -45,7 +45,7 @@ struct Quantize: ParsableCommand {
     let checked = try CheckedCheckpoint(checkpoint)
     common.warn(checkpoint.warnings + checked.unknownWarnings)
     try Inputs.checkTokenizer(checked, common)
-    try Inputs.checkOutput(output, isNot: checkpoint)
+    try Inputs.checkOutput(output, isNot: checkpoint, or: [recipeOptions.recipe].compactMap { $0 })
     let plan = try PackingPlan(
       checked, recipe: try recipeOptions.resolved(), producer: Inputs.producer)
     var report: Packing.Report?

@@ -48,6 +48,11 @@ extension KilnHeader {
       else {
         throw KilnFormatError.entry(path, name: file.name, problem: "is not a plain file name")
       }
+      guard !file.name.hasSuffix(".safetensors"), !file.name.hasSuffix(".safetensors.index.json")
+      else {
+        throw KilnFormatError.entry(
+          path, name: file.name, problem: "is a name that an export gives to its own files")
+      }
       guard fileNames.insert(ExactString(file.name)).inserted else {
         throw KilnFormatError.entry(path, name: file.name, problem: "is listed twice")
       }
@@ -74,7 +79,11 @@ extension KilnHeader {
   private func checkAssemblies(_ path: FilePath) throws {
     let shapes = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0) })
     var used = Set<ExactString>()
+    var names = Set<ExactString>()
     for assembly in assemblies {
+      guard names.insert(assembly.name).inserted else {
+        throw KilnFormatError.entry(path, name: assembly.name.text, problem: "is assembled twice")
+      }
       var elementCount = 0
       for part in assembly.parts {
         guard let tensor = shapes[part], used.insert(part).inserted else {
@@ -94,6 +103,11 @@ extension KilnHeader {
           problem: "parts have \(elementCount) elements, shape \(assembly.shape) has"
             + " \(assembly.shape.elementCount)")
       }
+    }
+    // An export has the assembled tensors and those that are not parts; it needs names for both.
+    for tensor in tensors where names.contains(tensor.name) && !used.contains(tensor.name) {
+      throw KilnFormatError.entry(
+        path, name: tensor.name.text, problem: "is a tensor and an assembly of others")
     }
   }
 }

@@ -65,7 +65,8 @@ struct QuantizationSummary {
     return zip(plan.items, statistics).compactMap { item, statistics in
       guard statistics.nanCount + statistics.infinityCount > 0 else { return nil }
       return "tensor \"\(item.stored.name)\" has \(statistics.nanCount) NaN and"
-        + " \(statistics.infinityCount) infinite values; NaN became 0, infinities the largest code"
+        + " \(statistics.infinityCount) infinite values; "
+        + (item.isQuantizedNow ? "NaN became 0, infinities the largest code" : "they were kept")
     }
   }
 

@@ -22,7 +22,8 @@ extension ModelConfiguration {
     let hasExperts = layers.contains { $0.hasExperts }
     let hasDense = layers.contains { !$0.hasExperts }
     let epsilon = try root["rms_norm_eps"].ifPresent?.number() ?? 1e-5
-    guard epsilon > 0, epsilon < 1 else {
+    // Not 0 in float32 either: a row of zeros would be divided by it.
+    guard Float(epsilon) > 0, epsilon < 1 else {
       throw root["rms_norm_eps"].unexpected("a number between 0 and 1")
     }
     let linear = hasLinear ? try Self.linearAttention(root) : nil
@@ -212,6 +213,10 @@ extension ModelConfiguration {
         problem: "\(perToken) experts a token, but \(chosen) groups hold only"
           + " \(count / groups * chosen)")
     }
+    let factor = try root["routed_scaling_factor"].ifPresent?.number() ?? 1
+    guard Float(factor).isFinite else {
+      throw root["routed_scaling_factor"].unexpected("a number that float32 can hold")
+    }
     return Experts(
       count: count, perToken: perToken,
       shared: try first(of: root, "num_shared_experts", "n_shared_experts").ifPresent?
@@ -220,7 +225,7 @@ extension ModelConfiguration {
       groups: groups, groupsPerToken: chosen,
       renormalizes: try first(of: root, "moe_renormalize", "norm_topk_prob").ifPresent?.bool()
         ?? true,
-      scalingFactor: Float(try root["routed_scaling_factor"].ifPresent?.number() ?? 1))
+      scalingFactor: Float(factor))
   }
 }
 
