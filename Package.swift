@@ -97,7 +97,8 @@ let package = Package(
       name: "KilnCommands",
       dependencies: [
         "TensorCore", "JSON", "Checkpoints", "Tokenization", "Kernels", "Quantization",
-        "KimiLinear", "Evaluation", "Inspection", "Conversion", "Safetensors", argumentParser, system,
+        "KimiLinear", "Evaluation", "Inspection", "Conversion", "Safetensors", argumentParser,
+        system,
       ],
       swiftSettings: settings),
     .executableTarget(
@@ -107,6 +108,14 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["TensorCore", "JSON", "Safetensors", system],
       path: "Tests/TestSupport", swiftSettings: settings),
+    .testTarget(
+      name: "JSONTests",
+      dependencies: ["JSON", "TensorCore", "TestSupport"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "SafetensorsTests",
+      dependencies: ["Safetensors", "JSON", "TensorCore", "TestSupport", system],
+      swiftSettings: settings),
     .testTarget(
       name: "QuantizationTests",
       dependencies: ["Quantization", "Checkpoints", "JSON", "TensorCore", "TestSupport"],
