@@ -27,7 +27,9 @@ let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collect
 func tests(of module: String, with others: [Target.Dependency] = []) -> Target {
   .testTarget(
     name: "\(module)Tests",
-    dependencies: [.byName(name: module), "JSON", "TensorCore", "TestSupport", system] + others,
+    dependencies: ["JSON", "TensorCore", "TestSupport", system]
+      + (module == "JSON" ? [] : [.byName(name: module)])
+      + others,
     swiftSettings: settings)
 }
 
@@ -116,6 +118,8 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["TensorCore", "JSON", "Safetensors", system],
       path: "Tests/TestSupport", swiftSettings: settings),
+    tests(of: "JSON"),
+    tests(of: "Safetensors"),
     tests(of: "Kernels", with: ["Safetensors"]),
     tests(of: "Evaluation", with: ["Checkpoints", "Kernels", "KimiLinear", "Tokenization"]),
     tests(

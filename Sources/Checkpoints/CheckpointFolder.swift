@@ -57,7 +57,7 @@ struct CheckpointFolder {
     var found = Set<ExactString>()
     for shard in index.shards {
       let file = try SafetensorsFile(
-        SafetensorsIndex.resolve(shard: shard, in: path, index: indexPath))
+        SafetensorsIndex.resolve(shard: shard.text, in: path, index: indexPath))
       dataFiles.append(file.file)
       var unlisted = 0
       for tensor in try file.storedTensors() {
@@ -71,14 +71,14 @@ struct CheckpointFolder {
       }
       if unlisted > 0 {
         warnings.append(
-          "\(path.appending(shard)): \(unlisted) tensors that the index does not place there are"
+          "\(path.appending(shard.text)): \(unlisted) tensors that the index does not place there are"
             + " ignored")
       }
     }
     if found.count < index.shardOfTensor.count {
       let missing = index.shardOfTensor.filter { !found.contains($0.key) }
       if let (name, shard) = missing.min(by: { $0.key < $1.key }) {
-        throw SafetensorsError.missingTensor(indexPath, name: name.text, shard: shard)
+        throw SafetensorsError.missingTensor(indexPath, name: name.text, shard: shard.text)
       }
     }
     return (tensors, dataFiles)

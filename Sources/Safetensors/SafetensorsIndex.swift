@@ -13,9 +13,9 @@ public struct SafetensorsIndex: Sendable {
   public static let maximumByteCount = 100_000_000
 
   /// Shard file name of each tensor.
-  public let shardOfTensor: [ExactString: String]
-  /// The shards, sorted by name.
-  public let shards: [String]
+  public let shardOfTensor: [ExactString: ExactString]
+  /// The shards, sorted by name; file systems compare names as bytes, and so does this.
+  public let shards: [ExactString]
 
   /// Parses an index.
   ///
@@ -24,8 +24,8 @@ public struct SafetensorsIndex: Sendable {
   ///   - path: The file, for errors.
   /// - Throws: `SafetensorsError.index` or a JSON error.
   public init(parsing bytes: [UInt8], path: FilePath) throws {
-    var map: [ExactString: String] = [:]
-    var shards = Set<String>()
+    var map: [ExactString: ExactString] = [:]
+    var shards = Set<ExactString>()
     var hasMap = false
     var scanner = JSONScanner(bytes, file: path.string)
     try scanner.object { scanner, key in
@@ -35,7 +35,7 @@ public struct SafetensorsIndex: Sendable {
         let shard = try scanner.string()
         try Self.checkName(shard, tensor: name.text, path: path)
         // One string for all tensors of a shard.
-        let (_, kept) = shards.insert(shard)
+        let (_, kept) = shards.insert(ExactString(shard))
         map[name] = kept
       }
     }
