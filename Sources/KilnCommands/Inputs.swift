@@ -31,6 +31,7 @@ enum Inputs {
   ///   - output: Where the output goes.
   ///   - checkpoint: The checkpoint that is read.
   ///   - others: What else the command reads: a recipe, a text.
+  /// - Throws: `FileError.outputIsInput`.
   static func checkOutput(
     _ output: FilePath, isNot checkpoint: Checkpoint, or others: [FilePath] = []
   ) throws {

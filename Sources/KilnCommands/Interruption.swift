@@ -38,7 +38,9 @@ enum Interruption {
     watchFaults(queue)
   }
 
-  /// A mapped file that somebody cuts while it is read raises SIGBUS. The thread that met it cannot
+  /// Reports a mapped file that somebody cuts while it is read, which raises SIGBUS.
+  ///
+  /// The thread that met it cannot
   /// go on; it tells where, and waits for the end.
   private static func watchFaults(_ queue: DispatchQueue) {
     guard faults.reader >= 0 else { return }

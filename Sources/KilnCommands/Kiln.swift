@@ -42,7 +42,7 @@ public struct Kiln: ParsableCommand {
     } catch let error as any KilnError {
       StandardError.print("kiln: \(error.description.asOneLine)")
       Glibc.exit(ExitStatus(error.category).rawValue)
-    } catch where exitCode(for: error) == .validationFailure {
+    } catch  where exitCode(for: error) == .validationFailure {
       // The parser's own report has three lines and quotes arguments as they are.
       let lines = message(for: error).split(whereSeparator: \.isNewline)
       StandardError.print("kiln: \(lines.joined(separator: " ").asOneLine); see --help")

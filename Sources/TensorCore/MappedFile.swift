@@ -100,8 +100,10 @@ public final class MappedFile: Sendable {
     place(at: address)?.becameShorter
   }
 
-  /// Checks that the file is as long as it was: what is cut off inside the last page reads as zeros,
-  /// without any signal. For the end of a pass, before its result is used.
+  /// Checks that the file is as long as it was.
+  ///
+  /// What is cut off inside the last page reads as zeros, without any signal. For the end of a pass,
+  /// before its result is used.
   ///
   /// - Throws: `FileError.shrank`.
   public func checkSize() throws(FileError) {
