@@ -80,28 +80,20 @@ INLINE uint32_t nearest_scale(float largest_magnitude, int bits) {
 #undef VARIANT
 #endif
 
-int kiln_quantize_instruction_set(void) {
+void kiln_quantize_groups(
+    enum kiln_instruction_set set, const kiln_group_quantization *how, const float *values,
+    ptrdiff_t groups, float *scratch, uint8_t *codes, uint16_t *scales,
+    kiln_quantization_sums *sums) {
+  switch (set) {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    return KILN_QUANTIZE_AVX512;
-  if (__builtin_cpu_supports("avx2")) return KILN_QUANTIZE_AVX2;
+  case KILN_AVX512:
+    quantize_groups_avx512(how, values, groups, scratch, codes, scales, sums);
+    return;
+  case KILN_AVX2:
+    quantize_groups_avx2(how, values, groups, scratch, codes, scales, sums);
+    return;
 #endif
-  return KILN_QUANTIZE_PORTABLE;
-}
-
-void kiln_quantize_groups(int instruction_set, const kiln_group_quantization *how,
-                          const float *values, ptrdiff_t groups, float *scratch, uint8_t *codes,
-                          uint16_t *scales, kiln_quantization_sums *sums) {
-  switch (instruction_set) {
-#if defined(__x86_64__)
-    case KILN_QUANTIZE_AVX512:
-      quantize_groups_avx512(how, values, groups, scratch, codes, scales, sums);
-      return;
-    case KILN_QUANTIZE_AVX2:
-      quantize_groups_avx2(how, values, groups, scratch, codes, scales, sums);
-      return;
-#endif
-    default: quantize_groups_portable(how, values, groups, scratch, codes, scales, sums);
+  default:
+    quantize_groups_portable(how, values, groups, scratch, codes, scales, sums);
   }
 }

@@ -37,21 +37,6 @@ package struct GroupQuantizer: Sendable {
     package let infinityCount: Int
   }
 
-  /// Variants of the kernel.
-  package enum InstructionSet: CInt, CaseIterable, Sendable, Comparable {
-    case portable
-    case avx2
-    case avx512
-
-    /// The best one that this processor has; it has those before it too.
-    package static let best =
-      InstructionSet(rawValue: kiln_quantize_instruction_set()) ?? .portable
-
-    package static func < (left: InstructionSet, right: InstructionSet) -> Bool {
-      left.rawValue < right.rawValue
-    }
-  }
-
   /// A quantizer for groups of one length.
   ///
   /// - Precondition: 4 or 8 bits, and groups that fill whole bytes.
@@ -70,15 +55,14 @@ package struct GroupQuantizer: Sendable {
   ///   - values: A whole number of groups.
   ///   - codes: Receives the codes.
   ///   - scales: Receives one scale a group.
-  ///   - instructionSet: The variant to use, for tests and benchmarks.
+  ///   - instructions: Which C kernels run.
   /// - Returns: Errors and odd elements.
   /// - Precondition: The spans have sizes that belong together; the processor has the
   ///   instructions.
   package func quantize(
     _ values: Span<Float>, codes: inout MutableSpan<UInt8>, scales: inout MutableSpan<BFloat16>,
-    instructionSet: InstructionSet = .best
+    on instructions: InstructionSet = .best
   ) -> Sums {
-    precondition(instructionSet <= .best, "\(instructionSet) is not there")
     let groups = scales.count
     precondition(
       values.count == groups * groupLength && codes.count == values.count * bits / 8,
@@ -97,7 +81,7 @@ package struct GroupQuantizer: Sendable {
           unsafe codes.withUnsafeMutableBufferPointer { codes in
             unsafe scales.withUnsafeMutableBytes { scales in
               unsafe kiln_quantize_groups(
-                instructionSet.rawValue, &how, values.baseAddress, groups, scratch.baseAddress,
+                instructions.code, &how, values.baseAddress, groups, scratch.baseAddress,
                 codes.baseAddress, scales.baseAddress?.assumingMemoryBound(to: UInt16.self),
                 &sums)
             }

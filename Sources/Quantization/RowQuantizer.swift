@@ -18,14 +18,14 @@ package import TensorCore
 ///   - method: How scales are chosen.
 ///   - codes: Receives rows * columns * bits / 8 bytes, rows contiguous.
 ///   - scales: Receives `[rows, groups]`.
-///   - instructionSet: For tests and benchmarks; the result is the same for all.
+///   - instructions: For tests and benchmarks; the result is the same for all.
 /// - Returns: Errors and odd elements, summed in the order of the groups.
 /// - Precondition: `encoding` is an integer encoding that fits the columns, and the spans have
 ///   these sizes.
 package func quantizeRows(
   _ values: Span<Float>, columns: Int, encoding: TensorEncoding, method: RoundingMethod,
   codes: inout MutableSpan<UInt8>, scales: inout MutableSpan<BFloat16>,
-  instructionSet: GroupQuantizer.InstructionSet = .best
+  on instructions: InstructionSet = .best
 ) -> QuantizationStatistics {
   guard case .quantized(let bits, _) = encoding else {
     preconditionFailure("\(encoding) is not an integer encoding")
@@ -42,7 +42,7 @@ package func quantizeRows(
   let quantizer = GroupQuantizer(
     bits: bits, groupLength: length, search: method == .search ? search.parameters : nil)
   let sums = quantizer.quantize(
-    values, codes: &codes, scales: &scales, instructionSet: instructionSet)
+    values, codes: &codes, scales: &scales, on: instructions)
   return QuantizationStatistics(
     squaredError: sums.squaredError, squaredNorm: sums.squaredNorm, elementCount: values.count,
     nanCount: sums.nanCount, infinityCount: sums.infinityCount)

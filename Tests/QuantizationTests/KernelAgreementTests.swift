@@ -48,8 +48,8 @@ import Testing
     var codeSpan = codes.mutableSpan
     var scaleSpan = scales.mutableSpan
     let statistics = reference.quantize(values.span, codes: &codeSpan, scales: &scaleSpan)
-    for set in GroupQuantizer.InstructionSet.allCases where set <= .best {
-      let found = QuantizedRows(values, columns: columns, encoding, method, instructionSet: set)
+    for set in InstructionSet.available {
+      let found = QuantizedRows(values, columns: columns, encoding, method, on: set)
       #expect(found.codeBytes == codes, "\(set)")
       #expect(found.scales == scales, "\(set)")
       #expect(found.statistics == statistics, "\(set)")

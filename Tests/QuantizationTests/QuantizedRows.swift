@@ -17,7 +17,7 @@ struct QuantizedRows {
   init(
     _ values: [Float], columns: Int, _ encoding: TensorEncoding,
     _ method: RoundingMethod = .roundToNearest,
-    instructionSet: GroupQuantizer.InstructionSet = .best
+    on instructions: InstructionSet = .best
   ) {
     self.values = values
     self.columns = columns
@@ -30,7 +30,7 @@ struct QuantizedRows {
     var scaleSpan = scales.mutableSpan
     statistics = quantizeRows(
       values.span, columns: columns, encoding: encoding, method: method, codes: &codeSpan,
-      scales: &scaleSpan, instructionSet: instructionSet)
+      scales: &scaleSpan, on: instructions)
     codeBytes = codes
     self.scales = scales
   }

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels.h"
+
 /// How groups are quantized; Sources/Quantization/ScaleSearch.swift explains the search.
 typedef struct {
   /// Bits of a code: 4 or 8.
@@ -26,18 +28,13 @@ typedef struct {
   ptrdiff_t nan_count, infinity_count;
 } kiln_quantization_sums;
 
-/// Instruction sets, each of which gives the same bits as the others.
-enum { KILN_QUANTIZE_PORTABLE = 0, KILN_QUANTIZE_AVX2 = 1, KILN_QUANTIZE_AVX512 = 2 };
-
-/// The best instruction set that this processor has.
-int kiln_quantize_instruction_set(void);
-
 /// Quantizes `groups` consecutive groups.
 ///
 /// `scratch` has room for two groups, each rounded up to a multiple of 16 elements. `codes` gets
 /// group_length * bits / 8 bytes a group, `scales` one BF16 number a group.
-void kiln_quantize_groups(int instruction_set, const kiln_group_quantization *how,
-                          const float *values, ptrdiff_t groups, float *scratch, uint8_t *codes,
-                          uint16_t *scales, kiln_quantization_sums *sums);
+void kiln_quantize_groups(
+    enum kiln_instruction_set set, const kiln_group_quantization *how, const float *values,
+    ptrdiff_t groups, float *scratch, uint8_t *codes, uint16_t *scales,
+    kiln_quantization_sums *sums);
 
 #endif
