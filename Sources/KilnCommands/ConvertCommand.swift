@@ -61,12 +61,8 @@ struct Convert: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let checkpoint = try Checkpoint(source)
-    let checked = try CheckedCheckpoint(checkpoint)
-    common.warn(checkpoint.warnings + checked.unknownWarnings)
-    try Inputs.checkTokenizer(checked, common)
-    try Inputs.checkOutput(output, isNot: checkpoint)
-    try checkpoint.isPacked ? export(checked) : pack(checked)
+    let checked = try Inputs.open(source, for: output, common)
+    try checked.checkpoint.isPacked ? export(checked) : pack(checked)
   }
 
   private func pack(_ checked: CheckedCheckpoint) throws {

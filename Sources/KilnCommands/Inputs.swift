@@ -11,10 +11,32 @@ enum Inputs {
   /// Program and version, as packed files name them.
   static let producer = "kiln \(Kiln.version)"
 
+  /// Opens the checkpoint that an output will be made from, and checks whatever can be checked before
+  /// the work.
+  ///
+  /// - Parameters:
+  ///   - source: The checkpoint.
+  ///   - output: Where the output goes.
+  ///   - others: What else the command reads.
+  ///   - common: Where warnings go.
+  /// - Returns: The checkpoint.
+  /// - Throws: What is wrong with the checkpoint, its tokenizer, or the place of the output.
+  static func open(
+    _ source: FilePath, for output: FilePath, reading others: [FilePath] = [],
+    _ common: CommonOptions
+  ) throws -> CheckedCheckpoint {
+    let checkpoint = try Checkpoint(source)
+    let checked = try CheckedCheckpoint(checkpoint)
+    common.warn(checkpoint.warnings + checked.unknownWarnings)
+    try checkTokenizer(checked, common)
+    try checkOutput(output, isNot: checkpoint, or: others)
+    return checked
+  }
+
   /// Refuses a checkpoint whose tokenizer is broken: it would be found out much later.
   ///
   /// A checkpoint without one can be converted all the same, with a warning.
-  static func checkTokenizer(_ checked: CheckedCheckpoint, _ common: CommonOptions) throws {
+  private static func checkTokenizer(_ checked: CheckedCheckpoint, _ common: CommonOptions) throws {
     guard checked.checkpoint.hasFile("tiktoken.model") else {
       common.warn([
         "\(checked.checkpoint.path): has no tiktoken.model; perplexity and tokenize will not work"

@@ -41,11 +41,8 @@ struct Quantize: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let checkpoint = try Checkpoint(source)
-    let checked = try CheckedCheckpoint(checkpoint)
-    common.warn(checkpoint.warnings + checked.unknownWarnings)
-    try Inputs.checkTokenizer(checked, common)
-    try Inputs.checkOutput(output, isNot: checkpoint, or: [recipeOptions.recipe].compactMap { $0 })
+    let checked = try Inputs.open(
+      source, for: output, reading: [recipeOptions.recipe].compactMap { $0 }, common)
     let plan = try PackingPlan(
       checked, recipe: try recipeOptions.resolved(), producer: Inputs.producer)
     var report: Packing.Report?
