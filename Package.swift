@@ -117,6 +117,10 @@ let package = Package(
       dependencies: ["Safetensors", "JSON", "TensorCore", "TestSupport", system],
       swiftSettings: settings),
     .testTarget(
+      name: "KilnFormatTests",
+      dependencies: ["KilnFormat", "JSON", "TensorCore", "TestSupport", system],
+      swiftSettings: settings),
+    .testTarget(
       name: "QuantizationTests",
       dependencies: ["Quantization", "Checkpoints", "JSON", "TensorCore", "TestSupport"],
       swiftSettings: settings),
