@@ -82,7 +82,9 @@ extension KilnHeader {
             path, name: assembly.name.text, problem: "part \"\(part)\" is missing or used twice")
         }
         let (sum, overflow) = elementCount.addingReportingOverflow(tensor.shape.elementCount)
-        guard !overflow, tensor.sourceDType == assembly.dtype else {
+        guard !overflow, tensor.sourceDType == assembly.dtype,
+          tensor.encoding.canBecome(assembly.dtype)
+        else {
           throw KilnFormatError.entry(
             path, name: assembly.name.text, problem: "part \"\(part)\" does not fit")
         }
@@ -94,6 +96,21 @@ extension KilnHeader {
           problem: "parts have \(elementCount) elements, shape \(assembly.shape) has"
             + " \(assembly.shape.elementCount)")
       }
+    }
+    // A folder that is written from this file has the assemblies and what is part of none.
+    var exported = Set(tensors.map(\.name)).subtracting(used)
+    for assembly in assemblies where !exported.insert(assembly.name).inserted {
+      throw KilnFormatError.entry(path, name: assembly.name.text, problem: "is given twice")
+    }
+  }
+}
+
+extension TensorEncoding {
+  /// Whether values in this encoding can be written as elements of a type: kept, or computed.
+  fileprivate func canBecome(_ dtype: DType) -> Bool {
+    switch self {
+    case .plain(let own): own == dtype || own.isComputable && dtype.isComputable
+    case .quantized: dtype.isComputable
     }
   }
 }
