@@ -120,6 +120,7 @@ let package = Package(
       path: "Tests/TestSupport", swiftSettings: settings),
     tests(of: "JSON"),
     tests(of: "Safetensors"),
+    tests(of: "KilnFormat"),
     tests(of: "Kernels", with: ["Safetensors"]),
     tests(of: "Evaluation", with: ["Checkpoints", "Kernels", "KimiLinear", "Tokenization"]),
     tests(

@@ -79,11 +79,7 @@ extension KilnHeader {
   private func checkAssemblies(_ path: FilePath) throws {
     let shapes = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0) })
     var used = Set<ExactString>()
-    var names = Set<ExactString>()
     for assembly in assemblies {
-      guard names.insert(assembly.name).inserted else {
-        throw KilnFormatError.entry(path, name: assembly.name.text, problem: "is assembled twice")
-      }
       var elementCount = 0
       for part in assembly.parts {
         guard let tensor = shapes[part], used.insert(part).inserted else {
@@ -91,7 +87,9 @@ extension KilnHeader {
             path, name: assembly.name.text, problem: "part \"\(part)\" is missing or used twice")
         }
         let (sum, overflow) = elementCount.addingReportingOverflow(tensor.shape.elementCount)
-        guard !overflow, tensor.sourceDType == assembly.dtype else {
+        guard !overflow, tensor.sourceDType == assembly.dtype,
+          tensor.encoding.canBecome(assembly.dtype)
+        else {
           throw KilnFormatError.entry(
             path, name: assembly.name.text, problem: "part \"\(part)\" does not fit")
         }
@@ -104,10 +102,20 @@ extension KilnHeader {
             + " \(assembly.shape.elementCount)")
       }
     }
-    // An export has the assembled tensors and those that are not parts; it needs names for both.
-    for tensor in tensors where names.contains(tensor.name) && !used.contains(tensor.name) {
-      throw KilnFormatError.entry(
-        path, name: tensor.name.text, problem: "is a tensor and an assembly of others")
+    // A folder that is written from this file has the assemblies and what is part of none.
+    var exported = Set(tensors.map(\.name)).subtracting(used)
+    for assembly in assemblies where !exported.insert(assembly.name).inserted {
+      throw KilnFormatError.entry(path, name: assembly.name.text, problem: "is given twice")
+    }
+  }
+}
+
+extension TensorEncoding {
+  /// Whether values in this encoding can be written as elements of a type: kept, or computed.
+  fileprivate func canBecome(_ dtype: DType) -> Bool {
+    switch self {
+    case .plain(let own): own == dtype || own.isComputable && dtype.isComputable
+    case .quantized: dtype.isComputable
     }
   }
 }

@@ -55,6 +55,17 @@ package struct TemporaryFolder: Sendable {
     return file.bytes.copy()
   }
 
+  /// Changes one byte of a file.
+  package func patch(_ name: String, at offset: Int, with byte: UInt8) throws {
+    let descriptor = unsafe open(path.appending(name).string, O_WRONLY)
+    guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+    defer { close(descriptor) }
+    let written = unsafe [byte].withUnsafeBytes {
+      unsafe pwrite(descriptor, $0.baseAddress, 1, off_t(offset))
+    }
+    guard written == 1 else { throw Errno(rawValue: errno) }
+  }
+
   /// Makes a file longer, with a hole, or shorter.
   package func extend(_ name: String, to byteCount: Int) throws {
     guard unsafe truncate(path.appending(name).string, off_t(byteCount)) == 0 else {
