@@ -42,7 +42,7 @@ package struct Packing: Sendable {
   ) throws -> Report {
     let output = try OutputFile(path, replacing: replacing, byteCount: plan.fileByteCount)
     let writer = try KilnWriter(plan.layout, to: output)
-    for file in plan.source.checkpoint.files where file.region.byteCount > 0 {
+    for file in plan.source.checkpoint.files {
       try writer.write(file.region.bytes)
     }
     var report = Report(
@@ -58,7 +58,7 @@ package struct Packing: Sendable {
       countsNonFinite: !isLossless)
     try stream.run(
       jobs, progress: progress,
-      write: { bytes in if bytes.byteCount > 0 { try writer.write(bytes) } },
+      write: { try writer.write($0) },
       finished: { job, statistics in report.statistics[job] = statistics })
     for file in plan.source.checkpoint.dataFiles { try file.checkSize() }
     try writer.commit()

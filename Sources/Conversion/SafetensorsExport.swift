@@ -58,6 +58,7 @@ package struct SafetensorsExport: Sendable {
       try output.commit()
     }
     var completed = 0
+    let total = source.tensors.tensors.reduce(0) { $0 + $1.tensor.region.byteCount }
     for shard in plan.shards {
       let output = try folder.file(named: shard.fileName)
       try output.write(shard.header.encoded())
@@ -65,7 +66,7 @@ package struct SafetensorsExport: Sendable {
       try ConversionStream(workers: workers, activity: "convert").run(
         jobs,
         progress: { report in
-          progress(report.offset(by: completed, of: sourceByteCount))
+          progress(report.offset(by: completed, of: total))
         },
         write: { try output.write($0) }, finished: { _, _ in })
       completed += jobs.reduce(0) { $0 + $1.stored.tensor.region.byteCount }
@@ -78,10 +79,6 @@ package struct SafetensorsExport: Sendable {
     }
     for file in source.checkpoint.dataFiles { try file.checkSize() }
     try folder.commit()
-  }
-
-  private var sourceByteCount: Int {
-    source.tensors.tensors.reduce(0) { $0 + $1.tensor.region.byteCount }
   }
 }
 

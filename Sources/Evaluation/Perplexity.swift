@@ -176,9 +176,3 @@ package struct PerplexitySummary: Sendable {
   /// Tokens through the model for each second.
   package var tokensPerSecond: Double { seconds > 0 ? Double(tokensRun) / seconds : 0 }
 }
-
-extension Duration {
-  fileprivate var inSeconds: Double {
-    Double(components.seconds) + Double(components.attoseconds) * 1e-18
-  }
-}

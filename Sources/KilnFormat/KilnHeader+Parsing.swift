@@ -40,6 +40,9 @@ extension KilnHeader {
     for tensor in tensors where !names.insert(tensor.name).inserted {
       throw KilnFormatError.entry(path, name: tensor.name.text, problem: "is listed twice")
     }
+    for name in tensors.map(\.name) + assemblies.map(\.name) where name == "__metadata__" {
+      throw KilnFormatError.entry(path, name: name.text, problem: "is not the name of a tensor")
+    }
     var fileNames = Set<ExactString>()
     for file in files {
       // The name becomes a file of an exported folder: it must not lead out of that folder.

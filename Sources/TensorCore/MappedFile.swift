@@ -130,24 +130,15 @@ public final class MappedFile: Sendable {
     }
   }
 
-  /// Tells the kernel that these bytes will be read soon and once, in order.
-  public func willNeed(_ range: Range<Int>) {
-    advise(range, MADV_WILLNEED)
-  }
-
   /// Lets go of the pages in this range, so that a pass over a large file keeps no memory.
   ///
   /// They stay in the page cache and come back when they are touched again.
   public func release(_ range: Range<Int>) {
-    advise(range, MADV_DONTNEED)
-  }
-
-  private func advise(_ range: Range<Int>, _ advice: Int32) {
     let pageSize = 4096
     let start = max(0, range.lowerBound) / pageSize * pageSize
     let end = min(range.upperBound, byteCount)
     guard let base = unsafe base, start < end else { return }
-    unsafe madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, advice)
+    unsafe madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED)
   }
 }
 

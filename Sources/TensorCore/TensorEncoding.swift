@@ -76,7 +76,7 @@ public enum TensorEncoding: Hashable, Sendable, CustomStringConvertible {
   /// Whether rows of this length can be written so: whole groups and whole bytes.
   public func fits(columns: Int) -> Bool {
     guard case .quantized(let bits, let group) = self else { return true }
-    guard columns > 0, columns * bits % 8 == 0 else { return false }
+    guard columns > 0, bits == 8 || columns % 2 == 0 else { return false }
     if case .size(let size) = group { return columns % size == 0 }
     return true
   }

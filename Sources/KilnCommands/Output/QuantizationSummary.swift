@@ -155,7 +155,7 @@ struct QuantizationSummary {
             "encoding": .string(item.encoding.description),
             "method": item.isQuantizedNow ? .string(item.method.rawValue) : .null,
             "bytes": .integer(item.byteCount),
-            "relative_error": item.isQuantizedNow
+            "relative_error": statistics?[index].elementCount ?? 0 > 0
               ? statistics.map { .number($0[index].relativeError) } ?? .null : .null,
             "nan_count": .integer(statistics?[index].nanCount ?? 0),
             "inf_count": .integer(statistics?[index].infinityCount ?? 0),

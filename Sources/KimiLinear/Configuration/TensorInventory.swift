@@ -61,10 +61,15 @@ package struct TensorInventory: Sendable {
       }
     }
     let unknown = tensors.tensors.map(\.name).filter { !expected.contains($0) }
-    for name in unknown where name.text.contains(".block_sparse_moe.experts.") {
-      throw ModelError.extraTensor(
-        model: model, name: name.text,
-        problem: "is an expert beyond those that config.json implies")
+    for name in unknown {
+      // A part of the architecture that the configuration does not ask for means that one of the two
+      // is wrong. A head beside tied embeddings is customary.
+      let role = TensorRole(name: name, isLinearAttention: configuration.isLinearAttention)
+      guard role == .other || role == .head else {
+        throw ModelError.extraTensor(
+          model: model, name: name.text,
+          problem: "is a \(role.rawValue) beyond those that config.json implies")
+      }
     }
     return unknown
   }
