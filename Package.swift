@@ -121,6 +121,17 @@ let package = Package(
       dependencies: ["KilnFormat", "JSON", "TensorCore", "TestSupport", system],
       swiftSettings: settings),
     .testTarget(
+      name: "CheckpointsTests",
+      dependencies: ["Checkpoints", "JSON", "Safetensors", "TensorCore", "TestSupport", system],
+      swiftSettings: settings),
+    .testTarget(
+      name: "KimiLinearTests",
+      dependencies: [
+        "KimiLinear", "Checkpoints", "Conversion", "Evaluation", "JSON", "Kernels", "Quantization",
+        "TensorCore", "TestSupport", system,
+      ],
+      swiftSettings: settings),
+    .testTarget(
       name: "QuantizationTests",
       dependencies: ["Quantization", "Checkpoints", "JSON", "TensorCore", "TestSupport"],
       swiftSettings: settings),
