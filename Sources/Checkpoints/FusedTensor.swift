@@ -63,9 +63,13 @@ private struct Splitter {
 
   /// `[E, n * rows, columns]` into n matrices `[rows, columns]` for each expert.
   func experts(layer: String, matrices: [String]) throws -> [StoredTensor] {
-    guard dimensions.count == 3, dimensions[1] % matrices.count == 0, dimensions[0] > 0 else {
-      throw failure(expected: matrices.count == 2 ? "[experts, 2 * width, hidden]"
-        : "[experts, hidden, width]")
+    // A tensor of no bytes may have any number of experts: nothing may be made for each of them.
+    guard dimensions.count == 3, dimensions[1] % matrices.count == 0,
+      dimensions.allSatisfy({ $0 > 0 })
+    else {
+      throw failure(
+        expected: matrices.count == 2
+          ? "[experts, 2 * width, hidden]" : "[experts, hidden, width]")
     }
     let names = (0..<dimensions[0]).flatMap { expert in
       matrices.map { "\(layer).block_sparse_moe.experts.\(expert).\($0).weight" }
