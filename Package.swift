@@ -125,6 +125,13 @@ let package = Package(
       dependencies: ["Checkpoints", "JSON", "Safetensors", "TensorCore", "TestSupport", system],
       swiftSettings: settings),
     .testTarget(
+      name: "ConversionTests",
+      dependencies: [
+        "Conversion", "Checkpoints", "JSON", "KilnFormat", "KimiLinear", "Kernels", "Quantization",
+        "TensorCore", "TestSupport", system,
+      ],
+      swiftSettings: settings),
+    .testTarget(
       name: "KimiLinearTests",
       dependencies: [
         "KimiLinear", "Checkpoints", "Conversion", "Evaluation", "JSON", "Kernels", "Quantization",
