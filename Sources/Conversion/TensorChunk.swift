@@ -28,7 +28,8 @@ struct TensorChunk: Sendable {
   static func all(
     of tensor: EncodedTensor, as encoding: TensorEncoding, method: RoundingMethod
   ) -> [TensorChunk] {
-    let rowCount = tensor.shape.rows
+    // Rows without elements may be any number, and nobody has to touch them.
+    let rowCount = tensor.shape.elementCount == 0 ? 0 : tensor.shape.rows
     let rowsPerChunk = max(1, maximumElementCount / max(1, tensor.shape.columns))
     return stride(from: 0, to: rowCount, by: rowsPerChunk).map { start in
       TensorChunk(
