@@ -121,6 +121,13 @@ let package = Package(
     tests(of: "JSON"),
     tests(of: "Safetensors"),
     tests(of: "KilnFormat"),
+    tests(of: "Checkpoints", with: ["Safetensors"]),
+    tests(
+      of: "Conversion",
+      with: ["Checkpoints", "KilnFormat", "Kernels", "KimiLinear", "Quantization"]),
+    tests(
+      of: "KimiLinear",
+      with: ["Checkpoints", "Conversion", "Evaluation", "Kernels", "Quantization"]),
     tests(of: "Kernels", with: ["Safetensors"]),
     tests(of: "Evaluation", with: ["Checkpoints", "Kernels", "KimiLinear", "Tokenization"]),
     tests(

@@ -28,6 +28,11 @@ package struct TemporaryFolder: Sendable {
     get throws { try FolderListing.entries(of: path) }
   }
 
+  /// Names of what is in a folder in it.
+  package func entries(of name: String) throws -> [String] {
+    try FolderListing.entries(of: path.appending(name))
+  }
+
   /// Writes a file, and folders that its name goes through.
   @discardableResult
   package func write(_ bytes: [UInt8], as name: String) throws -> FilePath {
