@@ -53,9 +53,10 @@ public enum TemporaryOutputs {
     state.withLock { $0.paths.removeAll { $0 == path } }
   }
 
-  /// A hidden name in the same folder, unlike that of any other running process.
+  /// A hidden name in the same folder that no other process uses, on this machine or another.
   static func name(for path: FilePath) -> FilePath {
-    let suffix = ".partial-\(getpid())"
+    let random = String(UInt32.random(in: .min ... .max), radix: 36)
+    let suffix = ".partial-\(getpid())-\(random)"
     let name = path.lastComponent?.string ?? "output"
     // A name may be as long as names can be; what is put around it must then replace its end.
     var kept = ""
