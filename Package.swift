@@ -109,6 +109,10 @@ let package = Package(
       name: "TestSupport", dependencies: ["TensorCore", "JSON", "Safetensors", system],
       path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(
+      name: "TensorCoreTests",
+      dependencies: ["TensorCore", "TestSupport", system],
+      swiftSettings: settings),
+    .testTarget(
       name: "JSONTests",
       dependencies: ["JSON", "TensorCore", "TestSupport"],
       swiftSettings: settings),
