@@ -23,6 +23,16 @@ let argumentParser = Target.Dependency.product(
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 
+/// The tests of one module.
+func tests(of module: String, with others: [Target.Dependency] = []) -> Target {
+  .testTarget(
+    name: "\(module)Tests",
+    dependencies: ["JSON", "TensorCore", "TestSupport", system]
+      + (["JSON", "TensorCore"].contains(module) ? [] : [.byName(name: module)])
+      + others,
+    swiftSettings: settings)
+}
+
 let package = Package(
   name: "kiln",
   products: [
@@ -84,7 +94,7 @@ let package = Package(
       swiftSettings: settings),
     .target(
       name: "Inspection",
-      dependencies: ["TensorCore", "Checkpoints", "Kernels", "KimiLinear"],
+      dependencies: ["TensorCore", "KilnFormat", "Checkpoints", "Kernels", "KimiLinear", system],
       swiftSettings: kernelSettings),
     .target(
       name: "Conversion",
@@ -108,43 +118,25 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["TensorCore", "JSON", "Safetensors", system],
       path: "Tests/TestSupport", swiftSettings: settings),
-    .testTarget(
-      name: "TensorCoreTests",
-      dependencies: ["TensorCore", "TestSupport", system],
-      swiftSettings: settings),
-    .testTarget(
-      name: "JSONTests",
-      dependencies: ["JSON", "TensorCore", "TestSupport"],
-      swiftSettings: settings),
-    .testTarget(
-      name: "SafetensorsTests",
-      dependencies: ["Safetensors", "JSON", "TensorCore", "TestSupport", system],
-      swiftSettings: settings),
-    .testTarget(
-      name: "KilnFormatTests",
-      dependencies: ["KilnFormat", "JSON", "TensorCore", "TestSupport", system],
-      swiftSettings: settings),
-    .testTarget(
-      name: "CheckpointsTests",
-      dependencies: ["Checkpoints", "JSON", "Safetensors", "TensorCore", "TestSupport", system],
-      swiftSettings: settings),
-    .testTarget(
-      name: "ConversionTests",
-      dependencies: [
-        "Conversion", "Checkpoints", "JSON", "KilnFormat", "KimiLinear", "Kernels", "Quantization",
-        "TensorCore", "TestSupport", system,
-      ],
-      swiftSettings: settings),
-    .testTarget(
-      name: "KimiLinearTests",
-      dependencies: [
-        "KimiLinear", "Checkpoints", "Conversion", "Evaluation", "JSON", "Kernels", "Quantization",
-        "TensorCore", "TestSupport", system,
-      ],
-      swiftSettings: settings),
-    .testTarget(
-      name: "QuantizationTests",
-      dependencies: ["Quantization", "Checkpoints", "JSON", "TensorCore", "TestSupport"],
-      swiftSettings: settings),
+    tests(of: "TensorCore"),
+    tests(of: "JSON"),
+    tests(of: "Safetensors"),
+    tests(of: "KilnFormat"),
+    tests(of: "Checkpoints", with: ["Safetensors"]),
+    tests(
+      of: "Conversion",
+      with: ["Checkpoints", "KilnFormat", "Kernels", "KimiLinear", "Quantization"]),
+    tests(
+      of: "KimiLinear",
+      with: ["Checkpoints", "Conversion", "Evaluation", "Kernels", "Quantization"]),
+    tests(of: "Kernels", with: ["Safetensors"]),
+    tests(of: "Evaluation", with: ["Checkpoints", "Kernels", "KimiLinear", "Tokenization"]),
+    tests(
+      of: "Inspection",
+      with: [
+        "Checkpoints", "Conversion", "Kernels", "KilnFormat", "KimiLinear", "Quantization",
+      ]),
+    tests(of: "Quantization", with: ["Checkpoints", "Kernels"]),
+    tests(of: "Tokenization"),
   ]
 )

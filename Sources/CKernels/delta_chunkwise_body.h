@@ -75,7 +75,7 @@ static void NAME(delta_diagonal_block)(
     float *scores = chunk->scores + (start + row) * padded + start;
     STORE(lower, by_key[0] + by_key[1]);
     STORE(scores, by_query[0] + by_query[1]);
-    for (size_t j = row; j < LANES; j++) lower[j] = 0;
+    // Nobody reads A on and above its diagonal; P is read as a whole.
     for (size_t j = row + 1; j < LANES; j++) scores[j] = 0;
   }
 }

@@ -14,3 +14,6 @@ KILN_DISPATCH(float, maximum, (enum kiln_instruction_set set, const float *x, si
 KILN_DISPATCH(
     double, sum_exp, (enum kiln_instruction_set set, const float *x, float shift, size_t n),
     (x, shift, n))
+KILN_DISPATCH(
+    double, exp_and_sum, (enum kiln_instruction_set set, float *x, float shift, size_t n),
+    (x, shift, n))

@@ -35,13 +35,15 @@ static float NAME(maximum)(const float *x, size_t n) {
   return largest;
 }
 
-static double NAME(sum_exp)(const float *x, float shift, size_t n) {
+/// Sum of exp(x - shift) in sixteen double lanes; stores the terms if there is a place for them.
+static inline double NAME(sum_terms)(const float *x, float *output, float shift, size_t n) {
   enum { PART = 256 };
   double lanes[LANES] = {0};
   for (size_t start = 0; start < n; start += PART) {
     const size_t count = n - start < PART ? n - start : PART;
     float terms[PART];
     for (size_t i = 0; i < count; i++) terms[i] = NAME(exp_element)(x[start + i] - shift);
+    if (output) memcpy(output + start, terms, count * sizeof(float));
     for (size_t i = count; i % LANES != 0; i++) terms[i] = 0;
     for (size_t i = 0; i < count; i += LANES) {
       for (int lane = 0; lane < LANES; lane++) lanes[lane] = lanes[lane] + (double)terms[i + lane];
@@ -51,4 +53,12 @@ static double NAME(sum_exp)(const float *x, float shift, size_t n) {
     for (int i = 0; i < width; i++) lanes[i] = lanes[i] + lanes[i + width];
   }
   return lanes[0];
+}
+
+static double NAME(sum_exp)(const float *x, float shift, size_t n) {
+  return NAME(sum_terms)(x, NULL, shift, n);
+}
+
+static double NAME(exp_and_sum)(float *x, float shift, size_t n) {
+  return NAME(sum_terms)(x, x, shift, n);
 }

@@ -22,8 +22,8 @@ enum AuxiliaryFiles {
     _ folder: FilePath, entries: [String], warnings: inout [String]
   ) throws -> [AuxiliaryFile] {
     var files: [AuxiliaryFile] = []
-    for name in entries where !name.hasPrefix(".") && !weightSuffixes.contains(where: name.hasSuffix)
-    {
+    for name in entries
+    where !name.hasPrefix(".") && !weightSuffixes.contains(where: name.hasSuffix) {
       let path = folder.appending(name)
       if !known.contains(name) {
         guard FileKind(of: path) == .regular else { continue }

@@ -27,8 +27,8 @@ package struct Checkpoint: Sendable {
   package let files: [AuxiliaryFile]
   /// The files that hold tensors.
   package let dataFiles: [MappedFile]
-  /// The header, for a packed file.
-  package let packedHeader: KilnHeader?
+  /// The packed file, if it is one.
+  package let packed: KilnFile?
   /// What is odd but no reason to refuse, one line each.
   package let warnings: [String]
 
@@ -48,14 +48,14 @@ package struct Checkpoint: Sendable {
 
   init(
     path: FilePath, kind: Kind, storedTensors: [StoredTensor], files: [AuxiliaryFile],
-    dataFiles: [MappedFile], packedHeader: KilnHeader? = nil, warnings: [String] = []
+    dataFiles: [MappedFile], packed: KilnFile? = nil, warnings: [String] = []
   ) {
     self.path = path
     self.kind = kind
     self.storedTensors = storedTensors
     self.files = files
     self.dataFiles = dataFiles
-    self.packedHeader = packedHeader
+    self.packed = packed
     self.warnings = warnings
   }
 
@@ -76,14 +76,14 @@ package struct Checkpoint: Sendable {
       files: file.header.files.map { entry in
         AuxiliaryFile(name: entry.name, region: file.region(of: entry.extent))
       },
-      dataFiles: [mapped], packedHeader: file.header)
+      dataFiles: [mapped], packed: file)
   }
 
   /// The recipe that a packed file was quantized with; null for any other checkpoint.
-  package var recipe: JSONValue { packedHeader?.recipe ?? .null }
+  package var recipe: JSONValue { packed?.header.recipe ?? .null }
 
   /// Whether this is a packed file.
-  package var isPacked: Bool { packedHeader != nil }
+  package var isPacked: Bool { packed != nil }
 
   /// Whether a file of that name is there beside the tensors.
   package func hasFile(_ name: String) -> Bool {
@@ -92,7 +92,9 @@ package struct Checkpoint: Sendable {
 
   // MARK: - Files
 
-  /// Largest configuration or tokenizer file that is read.
+  /// Largest configuration, recipe or tokenizer file that is parsed, in bytes.
+  package static let maximumParsedByteCount = 1 << 24
+  /// Largest other file that a conversion carries along, in bytes.
   package static let maximumFileByteCount = 1 << 26
 
   /// The content of a file beside the tensors.
@@ -108,9 +110,9 @@ package struct Checkpoint: Sendable {
   /// The content of a file beside the tensors, or nil if there is none of that name.
   package func contentsIfPresent(of name: String) throws -> [UInt8]? {
     guard let file = files.first(where: { $0.name == name }) else { return nil }
-    guard file.region.byteCount <= Self.maximumFileByteCount else {
+    guard file.region.byteCount <= Self.maximumParsedByteCount else {
       throw FileError.tooLarge(
-        path.appending(name), size: file.region.byteCount, limit: Self.maximumFileByteCount)
+        path.appending(name), size: file.region.byteCount, limit: Self.maximumParsedByteCount)
     }
     return file.region.bytes.copy()
   }

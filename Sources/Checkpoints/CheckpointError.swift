@@ -15,11 +15,13 @@ package enum CheckpointError: KilnError, Equatable {
   case fusedTensor(FilePath, name: String, shape: String, expected: String)
   /// Two tensors of the checkpoint stand for the same tensor of the model.
   case ambiguous(FilePath, name: String)
+  /// More tensors than any model has.
+  case tooManyTensors(FilePath, limit: Int)
 
   package var category: ErrorCategory {
     switch self {
     case .missingIndex, .missingFile: .missingInput
-    case .unrecognized, .fusedTensor, .ambiguous: .badData
+    case .unrecognized, .fusedTensor, .ambiguous, .tooManyTensors: .badData
     }
   }
 
@@ -36,6 +38,8 @@ package enum CheckpointError: KilnError, Equatable {
       "\(path): tensor \"\(name)\" has shape \(shape), expected \(expected)"
     case .ambiguous(let path, let name):
       "\(path): tensor \"\(name)\" is given twice, under two names"
+    case .tooManyTensors(let path, let limit):
+      "\(path): holds more than \(limit) tensors"
     }
   }
 }

@@ -12,6 +12,7 @@ import TensorCore
 /// | `mlp.{gate,experts,shared_experts}.…` | `block_sparse_moe.…` |
 /// | `self_attn.conv1d.weight [3*H*K, 1, kernel]` | `self_attn.{q,k,v}_conv1d.weight [H*K, 1, kernel]` |
 /// | `self_attn.forget_gate.…` | `self_attn.…` |
+/// | `block_sparse_moe.{gate,up,down}_proj.…` | `mlp.…` |
 ///
 /// Every part is contiguous in the fused tensor, so nothing is copied.
 enum FusedTensor {
@@ -19,7 +20,7 @@ enum FusedTensor {
   ///
   /// - Throws: `CheckpointError.fusedTensor` if its shape does not split.
   static func split(_ stored: StoredTensor, path: FilePath) throws -> [StoredTensor] {
-    let components = stored.name.text.split(separator: ".", omittingEmptySubsequences: false)
+    let components = stored.name.components
     guard components.count >= 5, components[0] == "model", components[1] == "layers",
       case .plain = stored.tensor.encoding
     else { return [stored] }
@@ -42,6 +43,11 @@ enum FusedTensor {
     for part in ["gate.", "experts.", "shared_experts."] where name.hasPrefix("mlp.\(part)") {
       return "block_sparse_moe." + name.dropFirst(4)
     }
+    // Saving in the released dialect, transformers moves the dense layers along with the experts.
+    for part in ["gate_proj.", "up_proj.", "down_proj."]
+    where name.hasPrefix("block_sparse_moe.\(part)") {
+      return "mlp." + name.dropFirst("block_sparse_moe.".count)
+    }
     if name.hasPrefix("self_attn.forget_gate.") {
       return "self_attn." + name.dropFirst("self_attn.forget_gate.".count)
     }
@@ -63,13 +69,14 @@ private struct Splitter {
 
   /// `[E, n * rows, columns]` into n matrices `[rows, columns]` for each expert.
   func experts(layer: String, matrices: [String]) throws -> [StoredTensor] {
-    // A tensor of no bytes may have any number of experts: nothing may be made for each of them.
+    // Without elements there could be more experts than names fit in memory.
     guard dimensions.count == 3, dimensions[1] % matrices.count == 0,
-      dimensions.allSatisfy({ $0 > 0 })
+      stored.tensor.shape.elementCount > 0, dimensions[0] <= ModelTensors.maximumCount
     else {
       throw failure(
         expected: matrices.count == 2
-          ? "[experts, 2 * width, hidden]" : "[experts, hidden, width]")
+          ? "[experts, 2 * width, hidden]"
+          : "[experts, hidden, width]")
     }
     let names = (0..<dimensions[0]).flatMap { expert in
       matrices.map { "\(layer).block_sparse_moe.experts.\(expert).\($0).weight" }

@@ -9,6 +9,9 @@ package import TensorCore
 /// Checkpoints that were saved by transformers fuse and rename some tensors. Here each is split into
 /// its parts, in place, and `assemblies` says how the original is put together again.
 package struct ModelTensors: Sendable {
+  /// Most tensors that a model may have once they are split; the released models have 20,493.
+  package static let maximumCount = 1 << 20
+
   /// In the order in which a packed file holds them.
   package let tensors: [StoredTensor]
   /// How tensors of the checkpoint that were split or renamed are made of these.
@@ -17,9 +20,9 @@ package struct ModelTensors: Sendable {
 
   /// The tensors of an open checkpoint.
   ///
-  /// - Throws: `CheckpointError.fusedTensor` or `.ambiguous`.
+  /// - Throws: `CheckpointError.fusedTensor`, `.ambiguous` or `.tooManyTensors`.
   package init(_ checkpoint: Checkpoint) throws {
-    if let header = checkpoint.packedHeader {
+    if let header = checkpoint.packed?.header {
       try self.init(
         tensors: checkpoint.storedTensors, assemblies: header.assemblies, path: checkpoint.path)
       return
@@ -29,6 +32,9 @@ package struct ModelTensors: Sendable {
     for stored in checkpoint.storedTensors {
       let parts = try FusedTensor.split(stored, path: checkpoint.path)
       tensors.append(contentsOf: parts)
+      guard tensors.count <= Self.maximumCount else {
+        throw CheckpointError.tooManyTensors(checkpoint.path, limit: Self.maximumCount)
+      }
       if parts.count != 1 || parts[0].name != stored.name {
         assemblies.append(
           KilnHeader.Assembly(

@@ -19,6 +19,17 @@ package struct StoredTensor: Sendable {
   }
 }
 
+extension ExactString {
+  /// The parts of a tensor's name between its dots.
+  ///
+  /// Split by bytes: splitting by `Character` is most of the time it takes to open a checkpoint of
+  /// twenty thousand tensors.
+  var components: [Substring] {
+    text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+      .map { Substring($0) }
+  }
+}
+
 /// A file of a checkpoint that is not tensors: configuration, tokenizer, licence.
 package struct AuxiliaryFile: Sendable {
   /// Its name, without a folder.

@@ -17,7 +17,7 @@ package struct TensorOrder: Comparable {
   /// The place of a tensor of the released dialect.
   package init(_ name: ExactString) {
     self.name = name
-    let components = name.text.split(separator: ".", omittingEmptySubsequences: false)
+    let components = name.components
     var (section, layer, part, expert, matrix) = (4, 0, 0, 0, 0)
     switch name.text {
     case "model.embed_tokens.weight": section = 0
@@ -43,8 +43,9 @@ package struct TensorOrder: Comparable {
 
   /// Whether this tensor is a later matrix of the same expert as `other`.
   package func continuesExpert(of other: TensorOrder) -> Bool {
-    part == 3 && matrix > 0 && (section, layer, part, expert)
-      == (other.section, other.layer, other.part, other.expert)
+    part == 3 && matrix > 0
+      && (section, layer, part, expert)
+        == (other.section, other.layer, other.part, other.expert)
   }
 
   package static func < (left: TensorOrder, right: TensorOrder) -> Bool {

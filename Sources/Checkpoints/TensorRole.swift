@@ -54,7 +54,7 @@ package enum TensorRole: String, CaseIterable, Sendable {
     case "lm_head.weight": self = .head
     case "model.norm.weight": self = .norm
     default:
-      let parts = name.text.split(separator: ".", omittingEmptySubsequences: false)
+      let parts = name.components
       guard parts.count >= 5, parts[0] == "model", parts[1] == "layers", let layer = Int(parts[2])
       else {
         self = .other

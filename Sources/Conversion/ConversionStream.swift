@@ -23,6 +23,8 @@ struct ConversionStream {
   let workers: Workers
   /// How the activity is called in progress reports.
   let activity: String
+  /// Whether NaN and infinities are counted in tensors that are copied, too.
+  var countsNonFinite = false
 
   /// Converts tensors, one after the other.
   ///
@@ -31,6 +33,7 @@ struct ConversionStream {
   ///   - progress: Told after each batch.
   ///   - write: Called with the bytes of all tensors, in order; nothing else is written between.
   ///   - finished: Called when a tensor's bytes have all been written.
+  /// - Throws: What `write` and `finished` throw.
   func run(
     _ jobs: [Job], progress: Progress.Handler,
     write: (RawSpan) throws -> Void,
@@ -49,8 +52,7 @@ struct ConversionStream {
       let tensor = job.stored.tensor
       guard job.encoding != tensor.encoding else {
         try flush(&batch, write: write, finished: finished)
-        try copy(tensor.region, write: write)
-        try finished(index, QuantizationStatistics())
+        try finished(index, try copy(tensor, write: write))
         completed += tensor.region.byteCount
         report(index)
         continue
@@ -107,12 +109,34 @@ struct ConversionStream {
   }
 
   /// Writes stored bytes as they are, a piece at a time.
-  private func copy(_ region: MappedRegion, write: (RawSpan) throws -> Void) throws {
+  ///
+  /// - Returns: How many values are not finite, if anybody asked; nothing else is measured.
+  private func copy(
+    _ tensor: EncodedTensor, write: (RawSpan) throws -> Void
+  ) throws -> QuantizationStatistics {
     let pieceByteCount = 1 << 24
-    for start in stride(from: 0, to: region.byteCount, by: pieceByteCount) {
-      let piece = region.part(start..<min(start + pieceByteCount, region.byteCount))
+    var statistics = QuantizationStatistics()
+    for start in stride(from: 0, to: tensor.region.byteCount, by: pieceByteCount) {
+      let piece = tensor.region.part(
+        start..<min(start + pieceByteCount, tensor.region.byteCount))
       try write(piece.bytes)
+      if countsNonFinite, case .plain(let dtype) = tensor.encoding, dtype.isComputable {
+        statistics = statistics + Self.nonFinite(piece.bytes, dtype)
+      }
       piece.release()
     }
+    return statistics
+  }
+
+  /// NaN and infinities among plain elements.
+  private static func nonFinite(_ bytes: RawSpan, _ dtype: DType) -> QuantizationStatistics {
+    var values = [Float](repeating: 0, count: bytes.byteCount * 8 / dtype.bitWidth)
+    var span = values.mutableSpan
+    widen(dtype, bytes, into: &span)
+    var statistics = QuantizationStatistics()
+    for value in values where !value.isFinite {
+      if value.isNaN { statistics.nanCount += 1 } else { statistics.infinityCount += 1 }
+    }
+    return statistics
   }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Checkpoints
-import KilnFormat
 package import Kernels
+import KilnFormat
 import KimiLinear
 package import Quantization
 package import SystemPackage
@@ -23,7 +23,7 @@ package struct Packing: Sendable {
 
   /// What happened to the tensors.
   package struct Report: Sendable {
-    /// One entry for each item of the plan; empty for tensors that were kept.
+    /// One entry for each item of the plan; for tensors that were kept, only what is not finite.
     package fileprivate(set) var statistics: [QuantizationStatistics]
     /// Bytes of the packed file.
     package let fileByteCount: Int
@@ -35,13 +35,14 @@ package struct Packing: Sendable {
   ///   - path: Its name.
   ///   - replacing: Whether a file of that name may be replaced.
   ///   - progress: Told how far it is.
+  /// - Returns: What was measured.
   /// - Throws: `FileError`; then nothing is left under that name, or what was there before.
   package func run(
     to path: FilePath, replacing: Bool, progress: Progress.Handler
   ) throws -> Report {
     let output = try OutputFile(path, replacing: replacing, byteCount: plan.fileByteCount)
     let writer = try KilnWriter(plan.layout, to: output)
-    for file in plan.source.checkpoint.files where file.region.byteCount > 0 {
+    for file in plan.source.checkpoint.files {
       try writer.write(file.region.bytes)
     }
     var report = Report(
@@ -53,11 +54,13 @@ package struct Packing: Sendable {
     }
     let isLossless = !plan.items.contains { $0.encoding != $0.stored.tensor.encoding }
     let stream = ConversionStream(
-      workers: workers, activity: isLossless ? "convert" : "quantize")
+      workers: workers, activity: isLossless ? "convert" : "quantize",
+      countsNonFinite: !isLossless)
     try stream.run(
       jobs, progress: progress,
-      write: { bytes in if bytes.byteCount > 0 { try writer.write(bytes) } },
+      write: { try writer.write($0) },
       finished: { job, statistics in report.statistics[job] = statistics })
+    for file in plan.source.checkpoint.dataFiles { try file.checkSize() }
     try writer.commit()
     return report
   }

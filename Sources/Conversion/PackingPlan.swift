@@ -60,7 +60,7 @@ package struct PackingPlan: Sendable {
     guard
       let layout = KilnLayout(
         producer: producer, source: Self.provenance(checkpoint),
-        recipe: recipe?.json ?? checkpoint.packedHeader?.recipe ?? .null,
+        recipe: recipe?.json ?? checkpoint.recipe,
         files: checkpoint.files.map {
           KilnLayout.File(name: $0.name, byteCount: $0.region.byteCount)
         },
@@ -93,7 +93,7 @@ package struct PackingPlan: Sendable {
 
   /// Where the weights came from: for a packed source, what that says itself.
   private static func provenance(_ checkpoint: Checkpoint) -> KilnHeader.Source {
-    checkpoint.packedHeader?.source
+    checkpoint.packed?.header.source
       ?? KilnHeader.Source(
         format: "safetensors", tensorCount: checkpoint.storedTensors.count,
         byteCount: checkpoint.storedTensors.reduce(0) { $0 + $1.tensor.region.byteCount })

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Checkpoints
-import KilnFormat
 package import Kernels
+import KilnFormat
 package import KimiLinear
 import Quantization
 import Safetensors
@@ -58,6 +58,7 @@ package struct SafetensorsExport: Sendable {
       try output.commit()
     }
     var completed = 0
+    let total = source.tensors.tensors.reduce(0) { $0 + $1.tensor.region.byteCount }
     for shard in plan.shards {
       let output = try folder.file(named: shard.fileName)
       try output.write(shard.header.encoded())
@@ -65,7 +66,7 @@ package struct SafetensorsExport: Sendable {
       try ConversionStream(workers: workers, activity: "convert").run(
         jobs,
         progress: { report in
-          progress(report.offset(by: completed, of: sourceByteCount))
+          progress(report.offset(by: completed, of: total))
         },
         write: { try output.write($0) }, finished: { _, _ in })
       completed += jobs.reduce(0) { $0 + $1.stored.tensor.region.byteCount }
@@ -76,11 +77,8 @@ package struct SafetensorsExport: Sendable {
       try output.write(SafetensorsIndex.encoded(plan))
       try output.commit()
     }
+    for file in source.checkpoint.dataFiles { try file.checkSize() }
     try folder.commit()
-  }
-
-  private var sourceByteCount: Int {
-    source.tensors.tensors.reduce(0) { $0 + $1.tensor.region.byteCount }
   }
 }
 
@@ -96,7 +94,8 @@ private struct ExportedTensor: Sendable {
       assembled.formUnion(assembly.parts)
       exported.append(
         ExportedTensor(
-          name: assembly.name, shape: assembly.shape, parts: assembly.parts.compactMap { tensors[$0] },
+          name: assembly.name, shape: assembly.shape,
+          parts: assembly.parts.compactMap { tensors[$0] },
           dtype: dtype))
     }
     for stored in tensors.tensors where !assembled.contains(stored.name) {
@@ -108,12 +107,16 @@ private struct ExportedTensor: Sendable {
     return exported.indices.sorted { orders[$0] < orders[$1] }.map { exported[$0] }
   }
 
-  /// - Parameter dtype: For tensors of which a part is quantized.
+  /// `dtype` is for tensors of which a part is quantized.
   private init(name: ExactString, shape: TensorShape, parts: [StoredTensor], dtype: DType) {
     // Parts that were kept have one type, that of the source; one that was not decides for all.
     let kept = Set(parts.map(\.tensor.encoding))
     let target: DType
-    if kept.count == 1, case .plain(let only)? = kept.first { target = only } else { target = dtype }
+    if kept.count == 1, case .plain(let only)? = kept.first {
+      target = only
+    } else {
+      target = dtype
+    }
     jobs = parts.map { part in
       ConversionStream.Job(stored: part, encoding: .plain(target), method: .roundToNearest)
     }

@@ -28,8 +28,9 @@ struct TensorChunk: Sendable {
   static func all(
     of tensor: EncodedTensor, as encoding: TensorEncoding, method: RoundingMethod
   ) -> [TensorChunk] {
-    // Rows without elements may be any number, and nobody has to touch them.
-    let rowCount = tensor.shape.elementCount == 0 ? 0 : tensor.shape.rows
+    // Rows without elements can be more than could ever be listed.
+    guard tensor.shape.elementCount > 0 else { return [] }
+    let rowCount = tensor.shape.rows
     let rowsPerChunk = max(1, maximumElementCount / max(1, tensor.shape.columns))
     return stride(from: 0, to: rowCount, by: rowsPerChunk).map { start in
       TensorChunk(
@@ -50,10 +51,29 @@ struct TensorChunk: Sendable {
     case .quantized(let bits, _):
       return quantize(values, bits: bits)
     case .plain(.bf16):
-      return Result(codes: [UInt8](littleEndian: values.map { BFloat16($0) }))
+      return narrow(values)
     case .plain:
       return Result(codes: [UInt8](littleEndian: values))
     }
+  }
+
+  /// BF16 rounds, too: its error is measured like that of codes.
+  private func narrow(_ values: [Float]) -> Result {
+    let narrowed = values.map { BFloat16($0) }
+    var statistics = QuantizationStatistics()
+    for (value, narrow) in zip(values, narrowed) {
+      statistics.elementCount += 1
+      if value.isFinite, narrow.floatValue.isFinite {
+        let error = Double(narrow.floatValue) - Double(value)
+        statistics.squaredError += error * error
+        statistics.squaredNorm += Double(value) * Double(value)
+      } else if value.isNaN {
+        statistics.nanCount += 1
+      } else {
+        statistics.infinityCount += 1
+      }
+    }
+    return Result(codes: [UInt8](littleEndian: narrowed), statistics: statistics)
   }
 
   private func quantize(_ values: [Float], bits: Int) -> Result {

@@ -19,8 +19,10 @@ package struct PerplexityRun: Sendable {
     package let logProbability: Double
   }
 
-  /// Tokens that go through the layers together: enough that a weight is widened for many.
+  /// Most tokens that go through the layers together: enough that a weight is widened for many.
   private static let tokensPerBatch = 2048
+  /// Most bytes of activations and states of a batch, unless one window takes more.
+  private static let bytesPerBatch = 1 << 30
 
   private let model: Model
   private let options: Model.Options
@@ -44,10 +46,12 @@ package struct PerplexityRun: Sendable {
   /// - Parameters:
   ///   - progress: Told after each batch.
   ///   - scored: Called with each scored token, in the order of the text.
+  /// - Returns: The figures of all scored tokens.
   /// - Throws: `ModelError.tokenOutOfRange`, or what `scored` throws.
   package func run(
     progress: Progress.Handler, scored: (ScoredToken) throws -> Void
   ) throws -> PerplexitySummary {
+    try checkMemory()
     var summary = PerplexitySummary()
     let clock = ContinuousClock()
     let start = clock.now
@@ -67,20 +71,40 @@ package struct PerplexityRun: Sendable {
     return summary
   }
 
-  /// Runs of windows that are computed together. They depend on the windows alone.
+  /// Runs of windows that are computed together; they depend on the windows alone.
   private func batches() -> [Range<Int>] {
     var batches: [Range<Int>] = []
     var start = 0
-    var count = 0
+    var (tokens, bytes) = (0, 0)
     for (index, window) in windows.windows.enumerated() {
-      if index > start, count + window.range.count > Self.tokensPerBatch {
+      tokens += window.range.count
+      bytes += byteCount(of: window)
+      if index > start, tokens > Self.tokensPerBatch || bytes > Self.bytesPerBatch {
         batches.append(start..<index)
-        (start, count) = (index, 0)
+        start = index
+        (tokens, bytes) = (window.range.count, byteCount(of: window))
       }
-      count += window.range.count
     }
     if start < windows.windows.count { batches.append(start..<windows.windows.count) }
     return batches
+  }
+
+  /// Memory that a window takes while it is run.
+  private func byteCount(of window: TokenWindows.Window) -> Int {
+    let tokens = window.range.count
+    let configuration = model.configuration
+    return 4
+      * (tokens * configuration.activationNumbersPerToken
+        + configuration.stateNumbers(tokens: tokens))
+  }
+
+  /// Refuses windows that this machine cannot hold, before memory is taken.
+  private func checkMemory() throws(ModelError) {
+    let needed = windows.windows.map(byteCount).max() ?? 0
+    let available = PhysicalMemory.byteCount
+    guard needed <= available else {
+      throw .tooLarge(model: model.name, needed: needed, available: available)
+    }
   }
 
   private func score(_ batch: Range<Int>) throws -> [ScoredToken] {
@@ -151,10 +175,4 @@ package struct PerplexitySummary: Sendable {
 
   /// Tokens through the model for each second.
   package var tokensPerSecond: Double { seconds > 0 ? Double(tokensRun) / seconds : 0 }
-}
-
-extension Duration {
-  fileprivate var inSeconds: Double {
-    Double(components.seconds) + Double(components.attoseconds) * 1e-18
-  }
 }

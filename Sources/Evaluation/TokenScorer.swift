@@ -33,7 +33,7 @@ package struct TokenScorer: Sendable {
       let block = start..<min(start + Self.idsPerBlock, size)
       let logits = model.logits(hidden, vocabulary: block, workers: workers)
       let sums = workers.map(logits.rows) { row in
-        let largest = maximum(logits.rowSpan(row))
+        let largest = maximumElement(logits.rowSpan(row))
         return (largest, sumOfExponentials(logits.rowSpan(row), minus: largest))
       }
       for (row, (largest, sum)) in sums.enumerated() {

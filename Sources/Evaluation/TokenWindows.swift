@@ -30,7 +30,7 @@ package struct TokenWindows: Sendable, Equatable {
     package var scoredCount: Int { max(range.count - firstScored, 0) }
   }
 
-  /// The windows, in the order of the text. A last one may be shorter than the others.
+  /// The windows, in the order of the text; a last one may be shorter than the others.
   package let windows: [Window]
 
   /// Cuts a text.

@@ -46,8 +46,9 @@ package struct ModelSummary: Sendable {
       let tensor = stored.tensor
       let encoding = tensor.encoding.description
       total.add(tensor)
-      roles[checked.role(of: stored.name), default: (Share(), [])].share.add(tensor)
-      roles[checked.role(of: stored.name), default: (Share(), [])].encodings.insert(encoding)
+      let role = checked.role(of: stored.name)
+      roles[role, default: (Share(), [])].share.add(tensor)
+      roles[role, default: (Share(), [])].encodings.insert(encoding)
       encodings[encoding, default: Share()].add(tensor)
     }
     byRole = TensorRole.allCases.compactMap { role in
@@ -68,12 +69,5 @@ package struct ModelSummary: Sendable {
       configuration.latentLayerCount * (configuration.latentAttention?.cacheWidth ?? 0)
     stateNumbersPerSequence =
       configuration.linearLayerCount * (configuration.linearAttention?.stateNumbers ?? 0)
-  }
-}
-
-extension ModelConfiguration.LinearAttention {
-  /// The state matrices and the inputs that the convolutions remember.
-  fileprivate var stateNumbers: Int {
-    heads * headDimension * headDimension + 3 * width * (kernelSize - 1)
   }
 }

@@ -121,7 +121,9 @@ private struct Moments: Sendable {
     }
   }
 
-  /// Both together. Source: Chan, Golub and LeVeque 1979, pairwise update.
+  /// Both together.
+  ///
+  /// Source: Chan, Golub and LeVeque 1979, pairwise update.
   func merged(with other: Moments) -> Moments {
     var sum = self
     sum.minimum = Swift.min(minimum, other.minimum)

@@ -3,8 +3,8 @@
 import ArgumentParser
 import Checkpoints
 import Conversion
-import Kernels
 import JSON
+import Kernels
 import KimiLinear
 import Safetensors
 import SystemPackage
@@ -20,8 +20,8 @@ struct Convert: ParsableCommand {
         kiln convert model.kiln folder/
         kiln convert int4.kiln folder/ --dtype bf16
 
-      Nothing is rounded: there and back again, every tensor and every file has the same bytes.
-      Quantized tensors of a .kiln file become code times scale, exact in f32.
+      Nothing is rounded: there and back again, every tensor and every file has
+      the same bytes. Quantized tensors become code times scale, exact in f32.
       """)
 
   /// Element types for tensors that were quantized.
@@ -61,12 +61,8 @@ struct Convert: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let checkpoint = try Checkpoint(source)
-    let checked = try CheckedCheckpoint(checkpoint)
-    common.warn(checkpoint.warnings + checked.unknownWarnings)
-    try Inputs.checkTokenizer(checked, common)
-    try Inputs.checkOutput(output, isNot: checkpoint)
-    try checkpoint.isPacked ? export(checked) : pack(checked)
+    let checked = try Inputs.open(source, for: output, common)
+    try checked.checkpoint.isPacked ? export(checked) : pack(checked)
   }
 
   private func pack(_ checked: CheckedCheckpoint) throws {

@@ -42,8 +42,9 @@ extension String {
   /// Most bytes of an error message.
   private static let maximumLineByteCount = 4000
 
-  /// One printable line: control characters escaped, length bounded. Messages quote names from
-  /// files, which must not move the cursor or fill the screen.
+  /// One printable line: control characters escaped, length bounded.
+  ///
+  /// Messages quote names from files, which must not move the cursor or fill the screen.
   var asOneLine: String {
     var line = ""
     for scalar in unicodeScalars {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Checkpoints
+import Evaluation
 import Glibc
 import KimiLinear
 import SystemPackage
@@ -13,6 +14,8 @@ enum TextError: KilnError, Equatable {
   case tooShort(String, tokens: Int, needed: Int)
   /// A list of ids holds something else.
   case notAnID(String, found: String)
+  /// A model cannot say how likely a token is: its weights hold NaN or infinities.
+  case notFinite(model: String, PerplexityRun.ScoredToken)
 
   var category: ErrorCategory { .badData }
 
@@ -22,6 +25,9 @@ enum TextError: KilnError, Equatable {
       "\(file): \(tokens) tokens, expected at least \(needed)"
     case .notAnID(let file, let found):
       "\(file): \"\(found)\" is not a token id"
+    case .notFinite(let model, let token):
+      "\(model): the probability of token \(token.position) in window \(token.window) is not a number;"
+        + " \"kiln inspect --stats\" shows which weights are NaN or infinite"
     }
   }
 }
@@ -47,7 +53,9 @@ enum InputText {
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     while true {
-      let count = unsafe buffer.withUnsafeMutableBytes { unsafe Glibc.read(STDIN_FILENO, $0.baseAddress, $0.count) }
+      let count = unsafe buffer.withUnsafeMutableBytes {
+        unsafe Glibc.read(STDIN_FILENO, $0.baseAddress, $0.count)
+      }
       guard count >= 0 else {
         if errno == EINTR { continue }
         throw FileError.system("standard input", operation: "read", Errno(rawValue: errno))
@@ -65,6 +73,7 @@ extension Checkpoint {
   /// The tokenizer of a checkpoint.
   ///
   /// - Parameter vocabularySize: Rows of the embedding, if known: larger ids are an error.
+  /// - Returns: The tokenizer.
   /// - Throws: `CheckpointError.missingFile` or what the tokenizer's files do wrong.
   func tokenizer(vocabularySize: Int?) throws -> Tokenizer {
     try Tokenizer(

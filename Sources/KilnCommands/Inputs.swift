@@ -2,6 +2,7 @@
 
 import Checkpoints
 import KimiLinear
+import Safetensors
 import SystemPackage
 import TensorCore
 
@@ -10,10 +11,32 @@ enum Inputs {
   /// Program and version, as packed files name them.
   static let producer = "kiln \(Kiln.version)"
 
+  /// Opens the checkpoint that an output will be made from, and checks whatever can be checked before
+  /// the work.
+  ///
+  /// - Parameters:
+  ///   - source: The checkpoint.
+  ///   - output: Where the output goes.
+  ///   - others: What else the command reads.
+  ///   - common: Where warnings go.
+  /// - Returns: The checkpoint.
+  /// - Throws: What is wrong with the checkpoint, its tokenizer, or the place of the output.
+  static func open(
+    _ source: FilePath, for output: FilePath, reading others: [FilePath] = [],
+    _ common: CommonOptions
+  ) throws -> CheckedCheckpoint {
+    let checkpoint = try Checkpoint(source)
+    let checked = try CheckedCheckpoint(checkpoint)
+    common.warn(checkpoint.warnings + checked.unknownWarnings)
+    try checkTokenizer(checked, common)
+    try checkOutput(output, isNot: checkpoint, or: others)
+    return checked
+  }
+
   /// Refuses a checkpoint whose tokenizer is broken: it would be found out much later.
   ///
   /// A checkpoint without one can be converted all the same, with a warning.
-  static func checkTokenizer(_ checked: CheckedCheckpoint, _ common: CommonOptions) throws {
+  private static func checkTokenizer(_ checked: CheckedCheckpoint, _ common: CommonOptions) throws {
     guard checked.checkpoint.hasFile("tiktoken.model") else {
       common.warn([
         "\(checked.checkpoint.path): has no tiktoken.model; perplexity and tokenize will not work"
@@ -23,12 +46,28 @@ enum Inputs {
     _ = try checked.tokenizer()
   }
 
-  /// Refuses an output that is one of the inputs, whatever name it goes by.
-  static func checkOutput(_ output: FilePath, isNot checkpoint: Checkpoint) throws {
+  /// Refuses an output that is one of the inputs, whatever name it goes by, or a folder that holds
+  /// one: replacing it would remove what is in it.
+  ///
+  /// - Parameters:
+  ///   - output: Where the output goes.
+  ///   - checkpoint: The checkpoint that is read.
+  ///   - others: What else the command reads: a recipe, a text.
+  /// - Throws: `FileError.outputIsInput`.
+  static func checkOutput(
+    _ output: FilePath, isNot checkpoint: Checkpoint, or others: [FilePath] = []
+  ) throws {
     guard let identity = FileIdentity(of: output) else { return }
-    let inputs = checkpoint.dataFiles.map(\.identity) + checkpoint.files.map(\.region.file.identity)
-    guard !inputs.contains(identity), identity != FileIdentity(of: checkpoint.path) else {
-      throw FileError.outputIsInput(output)
+    let index = checkpoint.path.appending(SafetensorsIndex.fileName)
+    let inputs = Set(
+      checkpoint.dataFiles.map(\.identity) + checkpoint.files.map(\.region.file.identity)
+        + ([checkpoint.path, index] + others).compactMap { FileIdentity(of: $0) })
+    var touched = [identity]
+    if FileKind(of: output) == .directory {
+      touched += try FolderListing.entries(of: output).compactMap {
+        FileIdentity(of: output.appending($0))
+      }
     }
+    guard inputs.isDisjoint(with: touched) else { throw FileError.outputIsInput(output) }
   }
 }

@@ -2,15 +2,28 @@
 
 import Dispatch
 import Glibc
+import SystemPackage
 import TensorCore
 
-/// Ends the process cleanly on SIGINT and SIGTERM: incomplete outputs are removed.
+/// A pipe from the handler of SIGBUS, which may do next to nothing itself.
+private let faults: (reader: Int32, writer: Int32) = {
+  var ends: [Int32] = [-1, -1]
+  guard unsafe pipe(&ends) == 0 else { return (-1, -1) }
+  for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+  return (ends[0], ends[1])
+}()
+
+/// Ends the process cleanly when the system tells it to: incomplete outputs are removed.
 enum Interruption {
-  /// Takes the signals over. The handler has a thread of its own, since all others may be computing.
+  /// Takes the signals over.
+  ///
+  /// The handlers have a thread of their own, since all others may be computing.
   static func install() {
     let queue = DispatchQueue(label: "kiln.interruption", qos: .userInteractive)
-    for number in [SIGINT, SIGTERM] {
-      signal(number, SIG_IGN)
+    for number in [SIGINT, SIGTERM, SIGHUP] {
+      let former = signal(number, SIG_IGN)
+      // `nohup kiln …` is meant to outlive its terminal.
+      if number == SIGHUP, unsafe unsafeBitCast(former, to: Int.self) == 1 { continue }
       let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
       source.setEventHandler {
         // The handler holds its own source, so that it lives as long as the process.
@@ -18,6 +31,55 @@ enum Interruption {
         _exit(128 + number)
       }
       source.activate()
+    }
+    // A closed pipe and a file size limit are errors of `write`, with a message and a clean end.
+    signal(SIGPIPE, SIG_IGN)
+    signal(SIGXFSZ, SIG_IGN)
+    watchFaults(queue)
+  }
+
+  /// Reports a mapped file that somebody cuts while it is read, which raises SIGBUS.
+  ///
+  /// The thread that met it cannot
+  /// go on; it tells where, and waits for the end.
+  private static func watchFaults(_ queue: DispatchQueue) {
+    guard faults.reader >= 0 else { return }
+    let source = DispatchSource.makeReadSource(fileDescriptor: faults.reader, queue: queue)
+    source.setEventHandler {
+      var address: UInt = 0
+      let size = MemoryLayout<UInt>.size
+      guard unsafe read(faults.reader, &address, size) == size else { return }
+      withExtendedLifetime(source) { TemporaryOutputs.removeAll() }
+      // Any other fault is a defect of the program and must look like one.
+      guard let error = MappedFile.failure(readingAt: address) else { abort() }
+      StandardError.print("kiln: \(error.description.asOneLine)")
+      _exit(ExitStatus(error.category).rawValue)
+    }
+    source.activate()
+    var action = sigaction()
+    unsafe action.__sigaction_handler.sa_sigaction = { _, information, _ in
+      var address = unsafe UInt(bitPattern: information?.pointee._sifields._sigfault.si_addr)
+      unsafe write(faults.writer, &address, MemoryLayout<UInt>.size)
+      while true { pause() }
+    }
+    action.sa_flags = SA_SIGINFO
+    unsafe sigaction(SIGBUS, &action, nil)
+  }
+}
+
+/// The three descriptors that every program may expect.
+enum StandardDescriptors {
+  /// Opens those that the caller closed, so that no file of ours gets their number and then what
+  /// was meant for a terminal.
+  ///
+  /// They lead to nothing and cannot be written to: a result that goes nowhere is an error.
+  static func reserve() {
+    while true {
+      let descriptor = unsafe open("/dev/null", O_RDONLY)
+      guard descriptor >= 0, descriptor <= STDERR_FILENO else {
+        close(descriptor)
+        return
+      }
     }
   }
 }

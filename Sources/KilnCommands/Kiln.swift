@@ -24,7 +24,7 @@ public struct Kiln: ParsableCommand {
     version: version,
     groupedSubcommands: [
       CommandGroup(
-        name: "Checkpoint", subcommands: [Inspect.self, Convert.self, Quantize.self]),
+        name: "Checkpoint", subcommands: [Inspect.self, Convert.self, Quantize.self, Verify.self]),
       CommandGroup(name: "Evaluation", subcommands: [MeasurePerplexity.self, Tokenize.self]),
     ])
 
@@ -33,6 +33,7 @@ public struct Kiln: ParsableCommand {
 
   /// Parses the command line, runs the command and ends the process with its exit code.
   public static func runAndExit() -> Never {
+    StandardDescriptors.reserve()
     Interruption.install()
     do {
       var command = try parseAsRoot()
@@ -41,6 +42,11 @@ public struct Kiln: ParsableCommand {
     } catch let error as any KilnError {
       StandardError.print("kiln: \(error.description.asOneLine)")
       Glibc.exit(ExitStatus(error.category).rawValue)
+    } catch  where exitCode(for: error) == .validationFailure {
+      // The parser's own report has three lines and quotes arguments as they are.
+      let lines = message(for: error).split(whereSeparator: \.isNewline)
+      StandardError.print("kiln: \(lines.joined(separator: " ").asOneLine); see --help")
+      Glibc.exit(ExitStatus.usage.rawValue)
     } catch {
       exit(withError: error)
     }

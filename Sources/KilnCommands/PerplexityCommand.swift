@@ -18,11 +18,11 @@ struct MeasurePerplexity: ParsableCommand {
     discussion: """
       EXAMPLES
         kiln perplexity checkpoint/ --text sample.txt
-        kiln perplexity model.kiln --text sample.txt --context 512 --limit-tokens 12288 --json
+        kiln perplexity model.kiln --text sample.txt --context 512 --json
         kiln perplexity model.kiln --text sample.txt --token-log tokens.csv
 
-      The text is cut into windows of --context tokens that do not overlap; every token but a
-      window's first is scored. No special token is added.
+      The text is cut into windows of --context tokens that do not overlap; every
+      token but a window's first is scored. No special token is added.
       """,
     aliases: ["ppl"])
 
@@ -75,10 +75,13 @@ struct MeasurePerplexity: ParsableCommand {
   }
 
   func run() throws {
-    // An output that cannot be written is told before the work, not after it.
-    let log = try tokenLog.map { try TokenLog($0, replacing: overwrite.force) }
     let checkpoint = try Checkpoint(model.model)
     let checked = try CheckedCheckpoint(checkpoint)
+    // An output that cannot be written is told before the work, not after it.
+    let log = try tokenLog.map { path in
+      try Inputs.checkOutput(path, isNot: checkpoint, or: text == "-" ? [] : [FilePath(text)])
+      return try TokenLog(path, replacing: overwrite.force)
+    }
     common.warn(checkpoint.warnings + checked.unknownWarnings)
     let tokens = try encode(checked)
     let windows = TokenWindows(
@@ -91,7 +94,12 @@ struct MeasurePerplexity: ParsableCommand {
     let run = PerplexityRun(
       try Model(checked), tokens: tokens, windows: windows, options: options)
     let printer = common.progressPrinter()
-    let summary = try run.run(progress: printer.show) { try log?.append($0) }
+    let summary = try run.run(progress: printer.show) { token in
+      guard token.logProbability.isFinite else {
+        throw TextError.notFinite(model: model.model.string, token)
+      }
+      try log?.append(token)
+    }
     printer.finish()
     try log?.commit()
     let peak = PeakMemory.byteCount
@@ -104,7 +112,9 @@ struct MeasurePerplexity: ParsableCommand {
     let tokenizer = try checked.tokenizer()
     let tokens = try tokenizer.encode(InputText.read(text), file: text)
     if let maximum = checked.configuration.maximumContext, context > maximum {
-      common.warn(["--context \(context) is beyond the \(maximum) tokens that the model was made for"])
+      common.warn([
+        "--context \(context) is beyond the \(maximum) tokens that the model was made for"
+      ])
     }
     return limitTokens.map { Array(tokens.prefix($0)) } ?? tokens
   }

@@ -19,9 +19,9 @@ struct Quantize: ParsableCommand {
         kiln quantize checkpoint/ model.kiln --scheme int8-g32 --set embedding=bf16
         kiln quantize checkpoint/ model.kiln --recipe recipe.json --dry-run
 
-      --scheme applies to experts, dense MLPs and KDA projections; MLA projections, embedding and
-      head get 8 bits with the same groups. Norms, router, convolutions and gates are never
-      quantized. Schemes: \(TensorEncoding.schemeNames.joined(separator: ", ")).
+      --scheme applies to experts, dense MLPs and KDA projections; MLA projections,
+      embedding and head get 8 bits with the same groups. Norms, router,
+      convolutions and gates are never quantized.
       """)
 
   @Argument(
@@ -41,11 +41,8 @@ struct Quantize: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let checkpoint = try Checkpoint(source)
-    let checked = try CheckedCheckpoint(checkpoint)
-    common.warn(checkpoint.warnings + checked.unknownWarnings)
-    try Inputs.checkTokenizer(checked, common)
-    try Inputs.checkOutput(output, isNot: checkpoint)
+    let checked = try Inputs.open(
+      source, for: output, reading: [recipeOptions.recipe].compactMap { $0 }, common)
     let plan = try PackingPlan(
       checked, recipe: try recipeOptions.resolved(), producer: Inputs.producer)
     var report: Packing.Report?
@@ -68,7 +65,9 @@ struct Quantize: ParsableCommand {
 /// How tensors are to be quantized.
 struct RecipeOptions: ParsableArguments {
   @Option(
-    help: "The scheme for experts, dense MLPs and KDA projections.",
+    help: ArgumentHelp(
+      "The scheme for experts, dense MLPs and KDA projections.",
+      discussion: TensorEncoding.schemeNames.joined(separator: ", ")),
     completion: .list(TensorEncoding.schemeNames))
   var scheme: String?
 
@@ -102,9 +101,9 @@ struct RecipeOptions: ParsableArguments {
     var recipe: Recipe
     if let path = self.recipe {
       let file = try MappedFile(path)
-      guard file.byteCount <= Checkpoint.maximumFileByteCount else {
+      guard file.byteCount <= Checkpoint.maximumParsedByteCount else {
         throw FileError.tooLarge(
-          path, size: file.byteCount, limit: Checkpoint.maximumFileByteCount)
+          path, size: file.byteCount, limit: Checkpoint.maximumParsedByteCount)
       }
       recipe = try Recipe(parsing: file.bytes.copy(), file: path.string)
       if let method { recipe.method = method }

@@ -19,7 +19,8 @@ struct Tokenize: ParsableCommand {
 
   @OptionGroup var model: ModelArgument
 
-  @Option(help: "The text, UTF-8, or ids with --decode; - reads standard input.",
+  @Option(
+    help: "The text, UTF-8, or ids with --decode; - reads standard input.",
     completion: .file())
   var text: String
 

@@ -40,6 +40,9 @@ extension KilnHeader {
     for tensor in tensors where !names.insert(tensor.name).inserted {
       throw KilnFormatError.entry(path, name: tensor.name.text, problem: "is listed twice")
     }
+    for name in tensors.map(\.name) + assemblies.map(\.name) where name == "__metadata__" {
+      throw KilnFormatError.entry(path, name: name.text, problem: "is not the name of a tensor")
+    }
     var fileNames = Set<ExactString>()
     for file in files {
       // The name becomes a file of an exported folder: it must not lead out of that folder.
@@ -47,6 +50,11 @@ extension KilnHeader {
         !file.name.utf8.contains(where: { $0 == UInt8(ascii: "/") || $0 == 0 })
       else {
         throw KilnFormatError.entry(path, name: file.name, problem: "is not a plain file name")
+      }
+      guard !file.name.hasSuffix(".safetensors"), !file.name.hasSuffix(".safetensors.index.json")
+      else {
+        throw KilnFormatError.entry(
+          path, name: file.name, problem: "is a name that an export gives to its own files")
       }
       guard fileNames.insert(ExactString(file.name)).inserted else {
         throw KilnFormatError.entry(path, name: file.name, problem: "is listed twice")

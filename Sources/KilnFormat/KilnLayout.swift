@@ -48,12 +48,13 @@ package struct KilnLayout: Sendable {
     }
   }
 
-  /// Smallest entry that begins at a page border when it does not continue a run.
+  /// Smallest run that begins at a page border.
   static let pageAlignedByteCount = 1 << 16
 
   /// Lays out a file.
   ///
-  /// - Returns: nil if a tensor does not fit its encoding or the file would be larger than 2^63.
+  /// - Returns: nil if a tensor does not fit its encoding, the header would be longer than the format
+  ///   allows, or the file larger than 2^61 bytes.
   package init?(
     producer: String, source: KilnHeader.Source, recipe: JSONValue, files: [File],
     tensors: [Tensor], assemblies: [KilnHeader.Assembly]
@@ -70,6 +71,10 @@ package struct KilnLayout: Sendable {
           files: files, tensors: tensors, dataOffset: dataOffset)
       else { return nil }
       let text = JSONWriter.compact(placed.header.json)
+      // A reader would refuse the file.
+      guard text.count < KilnPrelude.maximumHeaderByteCount - KilnPrelude.pageByteCount else {
+        return nil
+      }
       let needed = Self.roundUp(KilnPrelude.byteCount + text.count, KilnPrelude.pageByteCount)
       if needed <= dataOffset {
         header = placed.header
@@ -92,8 +97,7 @@ package struct KilnLayout: Sendable {
   ) -> (header: KilnHeader, end: Int)? {
     var header = empty
     var end = dataOffset
-    func extent(_ byteCount: Int, continuesRun: Bool) -> KilnHeader.Extent? {
-      let startsPage = !continuesRun && byteCount >= pageAlignedByteCount
+    func extent(_ byteCount: Int, startsPage: Bool) -> KilnHeader.Extent? {
       // Far below the limit, so that rounding up cannot overflow.
       guard end < Int.max / 4, byteCount < Int.max / 4 else { return nil }
       let start = roundUp(end, startsPage ? KilnPrelude.pageByteCount : 64)
@@ -102,19 +106,39 @@ package struct KilnLayout: Sendable {
       return KilnHeader.Extent(range: start..<end, checksums: [UInt64](repeating: 0, count: blocks))
     }
     for file in files {
-      guard let extent = extent(file.byteCount, continuesRun: false) else { return nil }
+      guard let extent = extent(file.byteCount, startsPage: file.byteCount >= pageAlignedByteCount)
+      else { return nil }
       header.files.append(KilnHeader.FileEntry(name: file.name, extent: extent))
     }
+    var sizes: [Int] = []
     for tensor in tensors {
-      guard let byteCount = tensor.encoding.byteCount(tensor.shape),
-        let extent = extent(byteCount, continuesRun: tensor.continuesRun)
-      else { return nil }
+      guard let byteCount = tensor.encoding.byteCount(tensor.shape), byteCount < Int.max / 4 else {
+        return nil
+      }
+      sizes.append(byteCount)
+    }
+    for (index, tensor) in tensors.enumerated() {
+      let run = runByteCount(from: index, of: tensors, sizes)
+      guard let extent = extent(sizes[index], startsPage: run >= pageAlignedByteCount) else {
+        return nil
+      }
       header.tensors.append(
         KilnHeader.TensorEntry(
           name: tensor.name, encoding: tensor.encoding, shape: tensor.shape,
           sourceDType: tensor.sourceDType, extent: extent))
     }
     return (header, end)
+  }
+
+  /// Bytes of the run that a tensor opens; 0 if it continues one.
+  private static func runByteCount(from index: Int, of tensors: [Tensor], _ sizes: [Int]) -> Int {
+    guard !tensors[index].continuesRun else { return 0 }
+    var sum = sizes[index]
+    for next in tensors.indices.dropFirst(index + 1) {
+      guard tensors[next].continuesRun, sum < pageAlignedByteCount else { break }
+      sum += sizes[next]
+    }
+    return sum
   }
 
   private static func roundUp(_ value: Int, _ multiple: Int) -> Int {

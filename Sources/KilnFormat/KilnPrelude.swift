@@ -9,7 +9,7 @@ struct KilnPrelude: Equatable {
   static let magic: [UInt8] = [0x89, 0x4B, 0x49, 0x4C, 0x4E, 0x0D, 0x0A, 0x1A]
   static let version: UInt32 = 1
   static let pageByteCount = 4096
-  static let maximumHeaderByteCount = 1 << 28
+  static let maximumHeaderByteCount = 1 << 26
 
   let headerByteCount: Int
   let fileByteCount: Int

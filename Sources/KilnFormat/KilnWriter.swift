@@ -26,6 +26,7 @@ package final class KilnWriter {
   /// - Precondition: The bytes do not go beyond the entry.
   /// - Throws: `FileError`.
   package func write(_ bytes: RawSpan) throws(FileError) {
+    guard bytes.byteCount > 0 else { return }
     try skipEmptyEntries()
     let extent = extent(of: completeEntries)
     precondition(

@@ -16,6 +16,8 @@ package enum ModelError: KilnError, Equatable {
   case tensorType(model: String, name: String, found: String)
   /// More experts than the configuration says.
   case extraTensor(model: String, name: String, problem: String)
+  /// Running it would take more memory than this machine has, in bytes.
+  case tooLarge(model: String, needed: Int, available: Int)
   /// A token id beyond the vocabulary.
   case tokenOutOfRange(id: Int, vocabularySize: Int)
 
@@ -36,6 +38,9 @@ package enum ModelError: KilnError, Equatable {
         + " integer scheme"
     case .extraTensor(let model, let name, let problem):
       "\(model): tensor \"\(name)\": \(problem)"
+    case .tooLarge(let model, let needed, let available):
+      "\(model): activations and state take about \(needed) bytes, this machine has \(available);"
+        + " try a shorter context"
     case .tokenOutOfRange(let id, let vocabularySize):
       "token id \(id) is not in the vocabulary of \(vocabularySize)"
     }

@@ -72,7 +72,7 @@ struct RecipeReader {
     return Recipe(
       rules: try root["rules"].array().map(rule),
       fallback: try optional(root["default"], scheme) ?? .source,
-      method: try optional(root["method"], method) ?? .search)
+      method: try optional(root["method"], method) ?? .roundToNearest)
   }
 
   private func rule(_ field: JSONField) throws -> RecipeRule {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Kernels
 package import TensorCore
 
 /// Writes rows as integer codes and BF16 scales: value = code * scale.
@@ -17,18 +18,19 @@ package import TensorCore
 ///   - method: How scales are chosen.
 ///   - codes: Receives rows * columns * bits / 8 bytes, rows contiguous.
 ///   - scales: Receives `[rows, groups]`.
+///   - instructions: For tests and benchmarks; the result is the same for all.
 /// - Returns: Errors and odd elements, summed in the order of the groups.
 /// - Precondition: `encoding` is an integer encoding that fits the columns, and the spans have
 ///   these sizes.
 package func quantizeRows(
   _ values: Span<Float>, columns: Int, encoding: TensorEncoding, method: RoundingMethod,
-  codes: inout MutableSpan<UInt8>, scales: inout MutableSpan<BFloat16>
+  codes: inout MutableSpan<UInt8>, scales: inout MutableSpan<BFloat16>,
+  on instructions: InstructionSet = .best
 ) -> QuantizationStatistics {
   guard case .quantized(let bits, _) = encoding else {
     preconditionFailure("\(encoding) is not an integer encoding")
   }
-  var statistics = QuantizationStatistics()
-  if values.isEmpty { return statistics }
+  if values.isEmpty { return QuantizationStatistics() }
   precondition(
     encoding.fits(columns: columns) && values.count % columns == 0,
     "rows of \(columns) as \(encoding)")
@@ -36,10 +38,12 @@ package func quantizeRows(
   precondition(
     codes.count == values.count * bits / 8 && scales.count == values.count / length,
     "room for codes or scales of the wrong size")
-  let quantizer = ReferenceQuantizer(bits: bits, method: method, groupLength: length)
-  for group in 0..<scales.count {
-    scales[group] = quantizer.quantizeGroup(
-      values, start: group * length, codes: &codes, statistics: &statistics)
-  }
-  return statistics
+  let search = ScaleSearch(range: CodeRange(bits: bits), groupLength: length)
+  let quantizer = GroupQuantizer(
+    bits: bits, groupLength: length, search: method == .search ? search.parameters : nil)
+  let sums = quantizer.quantize(
+    values, codes: &codes, scales: &scales, on: instructions)
+  return QuantizationStatistics(
+    squaredError: sums.squaredError, squaredNorm: sums.squaredNorm, elementCount: values.count,
+    nanCount: sums.nanCount, infinityCount: sums.infinityCount)
 }

@@ -16,7 +16,11 @@ public struct ExactString: Hashable, Comparable, Sendable {
 
   /// Whether the UTF-8 bytes are the same.
   public static func == (left: ExactString, right: ExactString) -> Bool {
-    left.text.utf8.count == right.text.utf8.count && left.text.utf8.elementsEqual(right.text.utf8)
+    unsafe left.withBytes { left in
+      unsafe right.withBytes { right in
+        unsafe left.count == right.count && left.elementsEqual(right)
+      }
+    }
   }
 
   /// Orders by UTF-8 bytes, which is also the order of Unicode code points.
@@ -26,8 +30,16 @@ public struct ExactString: Hashable, Comparable, Sendable {
 
   /// Feeds the UTF-8 bytes to the hasher.
   public func hash(into hasher: inout Hasher) {
-    for byte in text.utf8 { hasher.combine(byte) }
+    unsafe withBytes { unsafe hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
     hasher.combine(0xFF as UInt8)
+  }
+
+  /// The UTF-8 bytes in place; headers with tens of thousands of names are compared by them.
+  private func withBytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+    if let result = unsafe text.utf8.withContiguousStorageIfAvailable({ unsafe body($0) }) {
+      return result
+    }
+    return unsafe Array(text.utf8).withUnsafeBufferPointer { unsafe body($0) }
   }
 }
 

@@ -20,7 +20,7 @@ public enum FileError: KilnError, Equatable {
   case cannotCreate(FilePath, operation: String, Errno)
   /// A system call failed while reading or writing.
   case system(FilePath, operation: String, Errno)
-  /// The file became shorter while it was read, in bytes.
+  /// The file became shorter while it was read, in bytes; or, if it did not, its disk failed.
   case shrank(FilePath, expected: Int, found: Int)
 
   /// The kind of failure.
@@ -43,7 +43,7 @@ public enum FileError: KilnError, Equatable {
     case .exists(let path):
       "\(path): exists already; give --force to replace it"
     case .outputIsInput(let path):
-      "\(path): the output is an input of this command; choose another name"
+      "\(path): the output is, or holds, an input of this command; choose another name"
     case .tooLarge(let path, let size, let limit):
       "\(path): \(size) bytes, expected at most \(limit)"
     case .noSpace(let path, let needed, let available):
@@ -52,6 +52,8 @@ public enum FileError: KilnError, Equatable {
       "\(path): cannot create: \(operation): \(error)"
     case .system(let path, let operation, let error):
       "\(path): \(operation) failed: \(error)"
+    case .shrank(let path, let expected, let found) where found >= expected:
+      "\(path): could not be read"
     case .shrank(let path, let expected, let found):
       "\(path): became shorter while it was read: \(found) bytes, expected \(expected)"
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Synchronization
 public import SystemPackage
 
 /// A regular file, mapped read-only for as long as the object lives.
@@ -51,10 +52,16 @@ public final class MappedFile: Sendable {
     byteCount = size
     identity = FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
     unsafe self.base = base
+    if let base = unsafe base {
+      let place = Place(path: path, start: UInt(bitPattern: base), byteCount: size)
+      Self.places.withLock { $0[place.start] = place }
+    }
   }
 
   deinit {
     if let base = unsafe base {
+      let start = UInt(bitPattern: base)
+      Self.places.withLock { $0[start] = nil }
       unsafe munmap(UnsafeMutableRawPointer(mutating: base), byteCount)
     }
   }
@@ -69,24 +76,69 @@ public final class MappedFile: Sendable {
     }
   }
 
-  /// Tells the kernel that these bytes will be read soon and once, in order.
-  public func willNeed(_ range: Range<Int>) {
-    advise(range, MADV_WILLNEED)
+  // MARK: - Files that change under us
+
+  /// Where a file is mapped.
+  struct Place {
+    let path: FilePath
+    let start: UInt
+    let byteCount: Int
+
+    /// What to say if reading from here failed: pages of a file that was cut are gone.
+    var becameShorter: FileError {
+      var status = stat()
+      let size = unsafe stat(path.string, &status) == 0 ? Int(status.st_size) : 0
+      return .shrank(path, expected: byteCount, found: size)
+    }
+  }
+
+  /// All mapped files, by address.
+  private static let places = Mutex<[UInt: Place]>([:])
+
+  /// Why reading at an address failed (SIGBUS); nil if no file is mapped there.
+  public static func failure(readingAt address: UInt) -> FileError? {
+    place(at: address)?.becameShorter
+  }
+
+  /// Checks that the file is as long as it was.
+  ///
+  /// What is cut off inside the last page reads as zeros, without any signal. For the end of a pass,
+  /// before its result is used.
+  ///
+  /// - Throws: `FileError.shrank`.
+  public func checkSize() throws(FileError) {
+    var status = stat()
+    guard unsafe stat(path.string, &status) == 0,
+      identity == FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)),
+      Int(status.st_size) < byteCount
+    else { return }
+    throw .shrank(path, expected: byteCount, found: Int(status.st_size))
+  }
+
+  /// The mapped file that these bytes are in, if they are.
+  static func holding(_ bytes: RawSpan) -> Place? {
+    let address = unsafe bytes.withUnsafeBytes { UInt(bitPattern: $0.baseAddress) }
+    return place(at: address)
+  }
+
+  private static func place(at address: UInt) -> Place? {
+    places.withLock { places in
+      // A mapping ends with its last page, the file perhaps before.
+      places.values.first { place in
+        address >= place.start && address - place.start < UInt(place.byteCount) + 4096
+      }
+    }
   }
 
   /// Lets go of the pages in this range, so that a pass over a large file keeps no memory.
   ///
   /// They stay in the page cache and come back when they are touched again.
   public func release(_ range: Range<Int>) {
-    advise(range, MADV_DONTNEED)
-  }
-
-  private func advise(_ range: Range<Int>, _ advice: Int32) {
     let pageSize = 4096
     let start = max(0, range.lowerBound) / pageSize * pageSize
     let end = min(range.upperBound, byteCount)
     guard let base = unsafe base, start < end else { return }
-    unsafe madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, advice)
+    unsafe madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED)
   }
 }
 

@@ -28,11 +28,11 @@ public final class OutputFile {
     try Self.checkTarget(path, replacing: replacing)
     let temporary = TemporaryOutputs.name(for: path)
     try Self.checkSpace(for: path, byteCount: byteCount)
-    TemporaryOutputs.register(temporary)
     do {
-      descriptor = try SystemCalls.createFile(temporary)
+      descriptor = try TemporaryOutputs.create(temporary) { () throws(Errno) in
+        try SystemCalls.createFile(temporary)
+      }
     } catch {
-      TemporaryOutputs.forget(temporary)
       throw .cannotCreate(path, operation: "open", error)
     }
     self.path = path
@@ -107,6 +107,10 @@ public final class OutputFile {
         done += written
       } else {
         let error: Errno = written == 0 ? .noSpace : .current
+        // The kernel finds pages that are gone where a copy by this process would be a signal.
+        if error == .badAddress, let source = MappedFile.holding(bytes) {
+          throw source.becameShorter
+        }
         guard error == .interrupted else { throw .system(path, operation: "write", error) }
       }
     }

@@ -7,6 +7,8 @@ public import SystemPackage
 public final class OutputFolder {
   /// The final name.
   public let path: FilePath
+  /// The folder that `path` leads to: through a symbolic link, the folder that is linked to.
+  private let target: FilePath
   /// Where the files are until `commit`.
   private let temporary: FilePath
   private let replacing: Bool
@@ -22,19 +24,19 @@ public final class OutputFolder {
   ///   - byteCount: How much will be written, checked against the free space.
   /// - Throws: `FileError.exists`, `.cannotCreate` or `.noSpace`.
   public init(_ path: FilePath, replacing: Bool, byteCount: Int) throws(FileError) {
-    // "out/" and "out" are the same folder.
-    let path = path.lexicallyNormalized()
     try Self.checkTarget(path, replacing: replacing)
-    try OutputFile.checkSpace(for: path, byteCount: byteCount)
-    let temporary = TemporaryOutputs.name(for: path)
-    TemporaryOutputs.register(temporary)
+    let target = SystemCalls.canonical(path) ?? path
+    try OutputFile.checkSpace(for: target, byteCount: byteCount)
+    let temporary = TemporaryOutputs.name(for: target)
     do {
-      try SystemCalls.createFolder(temporary)
+      try TemporaryOutputs.create(temporary) { () throws(Errno) in
+        try SystemCalls.createFolder(temporary)
+      }
     } catch {
-      TemporaryOutputs.forget(temporary)
       throw .cannotCreate(path, operation: "mkdir", error)
     }
     self.path = path
+    self.target = target
     self.temporary = temporary
     self.replacing = replacing
   }
@@ -72,13 +74,13 @@ public final class OutputFolder {
   /// - Throws: `FileError`; the old folder, if any, is then still there.
   public func commit() throws(FileError) {
     try TemporaryOutputs.synchronize(folder: temporary)
-    guard replacing, FileKind(of: path) == .directory else {
-      try TemporaryOutputs.publish(temporary, as: path, .new)
+    guard replacing, FileKind(of: target) == .directory else {
+      try TemporaryOutputs.publish(temporary, as: target, .new)
       isOpen = false
       return
     }
     // Both names change at once; what was there before is removed from under the temporary name.
-    try TemporaryOutputs.publish(temporary, as: path, .exchange)
+    try TemporaryOutputs.publish(temporary, as: target, .exchange)
     isOpen = false
     for name in try Self.plainFiles(of: temporary) {
       SystemCalls.remove(temporary.appending(name))
@@ -103,7 +105,19 @@ public enum FolderListing {
   ///
   /// - Throws: `FileError.missing` or `.system`.
   public static func entries(of folder: FilePath) throws(FileError) -> [String] {
-    guard let stream = unsafe opendir(folder.string) else {
+    try entries(of: folder, flags: 0)
+  }
+
+  /// The same, but for what is a folder itself and not a symbolic link to one.
+  static func entries(ofUnlinkedFolder folder: FilePath) throws(FileError) -> [String] {
+    try entries(of: folder, flags: O_NOFOLLOW)
+  }
+
+  private static func entries(
+    of folder: FilePath, flags: Int32
+  ) throws(FileError) -> [String] {
+    let descriptor = unsafe open(folder.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags)
+    guard descriptor >= 0, let stream = unsafe fdopendir(descriptor) else {
       let error = Errno.current
       throw error == .noSuchFileOrDirectory
         ? .missing(folder) : .system(folder, operation: "opendir", error)

@@ -51,6 +51,13 @@ enum SystemCalls {
     }
   }
 
+  /// The path without links, `.` and `..`; nil if nothing is there.
+  static func canonical(_ path: FilePath) -> FilePath? {
+    guard let resolved = unsafe realpath(path.string, nil) else { return nil }
+    defer { unsafe free(resolved) }
+    return unsafe FilePath(String(cString: resolved))
+  }
+
   /// Brings the entries of a folder to the disk.
   static func synchronizeFolder(_ path: FilePath) throws(Errno) {
     let descriptor = try check(unsafe open(path.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC))

@@ -16,8 +16,15 @@ struct SpecialTokens: Sendable {
   let ids: Range<Int>
   /// The name of each, in the order of the ids.
   let names: [String]
-  /// Offsets into `names` by the first byte of the name, longest name first.
-  private let byFirstByte: [[Int]]
+  /// The names as bytes, in the order of the bytes.
+  private let sorted: [Entry]
+  /// Whether a name begins with this byte.
+  private let canBegin: [Bool]
+
+  private struct Entry {
+    let name: [UInt8]
+    let id: Int
+  }
 
   /// Reads the names.
   ///
@@ -49,7 +56,10 @@ struct SpecialTokens: Sendable {
       }
     }
     self.names = names
-    byFirstByte = try Self.index(names, firstID: ids.lowerBound, file: file)
+    sorted = try Self.sort(names, firstID: ids.lowerBound, file: file)
+    var canBegin = [Bool](repeating: false, count: 256)
+    for entry in sorted { if let first = entry.name.first { canBegin[Int(first)] = true } }
+    self.canBegin = canBegin
   }
 
   /// The name of a special token; nil if the id is not one.
@@ -59,16 +69,32 @@ struct SpecialTokens: Sendable {
 
   /// The leftmost name in a text at or after `start`; where two begin there, the longer one.
   func next(in text: RawSpan, from start: Int) -> (range: Range<Int>, id: Int)? {
-    for offset in start..<max(start, text.byteCount) {
-      for index in byFirstByte[Int(text.byte(at: offset))] {
-        let name = names[index].utf8
-        guard name.count <= text.byteCount - offset else { continue }
-        if name.enumerated().allSatisfy({ text.byte(at: offset + $0.offset) == $0.element }) {
-          return (offset..<offset + name.count, ids.lowerBound + index)
-        }
+    for offset in start..<max(start, text.byteCount) where canBegin[Int(text.byte(at: offset))] {
+      if let entry = longest(in: text, at: offset) {
+        return (offset..<offset + entry.name.count, entry.id)
       }
     }
     return nil
+  }
+
+  /// The longest name that stands at `offset`.
+  ///
+  /// `candidates` are the names that agree with the text in the first `length` bytes. They are
+  /// neighbours, and one that has no more bytes is the first of them.
+  private func longest(in text: RawSpan, at offset: Int) -> Entry? {
+    var candidates = sorted[...]
+    var longest: Entry?
+    for length in 0...text.byteCount - offset {
+      if let first = candidates.first, first.name.count == length {
+        longest = first
+        candidates.removeFirst()
+      }
+      guard !candidates.isEmpty, offset + length < text.byteCount else { break }
+      let byte = text.byte(at: offset + length)
+      candidates = candidates[candidates.boundary { $0.name[length] >= byte }...]
+      candidates = candidates[..<candidates.boundary { $0.name[length] > byte }]
+    }
+    return longest
   }
 
   /// Reads a key: decimal digits without leading zeros, so that one id has one spelling.
@@ -85,20 +111,29 @@ struct SpecialTokens: Sendable {
     .notASpecialToken(file: file, key: key.text, expected: ids.lowerBound...ids.upperBound - 1)
   }
 
-  private static func index(
+  private static func sort(
     _ names: [String], firstID: Int, file: String
-  ) throws(TokenizerError) -> [[Int]] {
-    var indexOfName: [ExactString: Int] = [:]
-    var byFirstByte = [[Int]](repeating: [], count: 256)
-    for (index, name) in names.enumerated() {
-      if let first = indexOfName.updateValue(index, forKey: ExactString(name)) {
-        throw .duplicateSpecialToken(
-          file: file, name: name, id: firstID + index, firstID: firstID + first)
+  ) throws(TokenizerError) -> [Entry] {
+    var idOfName: [ExactString: Int] = [:]
+    for (id, name) in zip(firstID..., names) {
+      if let first = idOfName.updateValue(id, forKey: ExactString(name)) {
+        throw .duplicateSpecialToken(file: file, name: name, id: id, firstID: first)
       }
-      if let byte = name.utf8.first { byFirstByte[Int(byte)].append(index) }
     }
-    return byFirstByte.map { indices in
-      indices.sorted { names[$0].utf8.count > names[$1].utf8.count }
+    return idOfName.map { Entry(name: Array($0.key.text.utf8), id: $0.value) }
+      .sorted { $0.name.lexicographicallyPrecedes($1.name) }
+  }
+}
+
+extension ArraySlice {
+  /// The first index whose element satisfies a predicate that all elements after it satisfy too.
+  fileprivate func boundary(where predicate: (Element) -> Bool) -> Int {
+    var low = startIndex
+    var high = endIndex
+    while low < high {
+      let middle = low + (high - low) / 2
+      if predicate(self[middle]) { high = middle } else { low = middle + 1 }
     }
+    return low
   }
 }

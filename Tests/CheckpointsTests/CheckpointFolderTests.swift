@@ -153,12 +153,12 @@ import Testing
   @Test func `a configuration over the limit is refused without being read`() throws {
     try TemporaryFolder.with { folder in
       let path = try TinyCheckpoint().write(to: folder, as: "m")
-      try folder.extend("m/config.json", to: Checkpoint.maximumFileByteCount + 1)
+      try folder.extend("m/config.json", to: Checkpoint.maximumParsedByteCount + 1)
       let checkpoint = try Checkpoint(path)
       #expect(
         throws: FileError.tooLarge(
-          path.appending("config.json"), size: Checkpoint.maximumFileByteCount + 1,
-          limit: Checkpoint.maximumFileByteCount)
+          path.appending("config.json"), size: Checkpoint.maximumParsedByteCount + 1,
+          limit: Checkpoint.maximumParsedByteCount)
       ) { try checkpoint.configuration() }
     }
   }

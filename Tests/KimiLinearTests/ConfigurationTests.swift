@@ -138,8 +138,8 @@ import Testing
   @Test func `what may be left out has its usual value`() throws {
     var configuration = TinyCheckpoint().configuration
     for key in [
-      "hidden_act", "rms_norm_eps", "tie_word_embeddings", "mla_use_nope", "model_type",
-      "moe_renormalize", "num_expert_group", "topk_group", "use_grouped_topk", "rope_scaling",
+      "hidden_act", "tie_word_embeddings", "mla_use_nope", "model_type",
+      "num_expert_group", "topk_group", "use_grouped_topk", "rope_scaling",
       "num_key_value_heads", "q_lora_rank", "moe_layer_freq", "moe_router_activation_func",
     ] {
       configuration = configuration.setting(key, to: nil)
@@ -149,5 +149,12 @@ import Testing
     #expect(refusal("num_experts", nil) == nil)
     let every = try read(TinyCheckpoint().configuration.setting("moe_layer_freq", to: 2))
     #expect(every.layers.map(\.hasExperts) == [false, false, true])
+  }
+
+  @Test(arguments: [
+    "rms_norm_eps", "moe_renormalize", "num_shared_experts", "routed_scaling_factor",
+  ])
+  func `what implementations have different defaults for must be there`(key: String) {
+    #expect(refusal(key, nil)?.contains("\"\(key)\" is missing") == true)
   }
 }

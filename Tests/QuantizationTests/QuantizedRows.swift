@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Kernels
 import Quantization
 import TensorCore
 import TestSupport
@@ -15,7 +16,8 @@ struct QuantizedRows {
 
   init(
     _ values: [Float], columns: Int, _ encoding: TensorEncoding,
-    _ method: RoundingMethod = .roundToNearest
+    _ method: RoundingMethod = .roundToNearest,
+    on instructions: InstructionSet = .best
   ) {
     self.values = values
     self.columns = columns
@@ -28,7 +30,7 @@ struct QuantizedRows {
     var scaleSpan = scales.mutableSpan
     statistics = quantizeRows(
       values.span, columns: columns, encoding: encoding, method: method, codes: &codeSpan,
-      scales: &scaleSpan)
+      scales: &scaleSpan, on: instructions)
     codeBytes = codes
     self.scales = scales
   }

@@ -131,7 +131,7 @@ import Testing
         == #"{"kiln_recipe":1,"rules":[{"role":"routed_expert","layers":["1-3",26],"#
         + #""scheme":"int8-g32"},{"role":["head","embedding"],"scheme":"source","method":"rtn"},"#
         + #"{"name":"model.layers.?.*","layers":5,"scheme":"f32"}],"default":"bf16","#
-        + #""method":"search"}"#)
+        + #""method":"rtn"}"#)
     #expect(try Recipe(parsing: canonical, file: "recipe.json") == recipe)
     #expect(try Recipe(parsing: JSONWriter.pretty(recipe.json), file: "recipe.json") == recipe)
     let standard = Recipe(defaultFor: .quantized(bits: 4, group: .row), method: .roundToNearest)

@@ -13,7 +13,6 @@ import Testing
       let file = try MappedFile(try folder.write(content, as: "x"))
       #expect(file.byteCount == 10_000)
       #expect(file.bytes.copy() == content)
-      file.willNeed(0..<10_000)
       for range in [0..<10_000, 0..<0, 5..<4097, 9999..<10_000, -5..<5, 0..<1 << 40] {
         file.release(range)
       }

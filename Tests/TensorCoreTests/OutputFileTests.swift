@@ -36,13 +36,6 @@ import Testing
       }
       #expect(try folder.entries == ["x"])
       #expect(try folder.read("x") == Array("old".utf8))
-      // The same for all that a signal would leave.
-      let output = try OutputFile(folder.path.appending("y"), replacing: false)
-      let files = try OutputFolder(folder.path.appending("z"), replacing: false, byteCount: 0)
-      let inner = try files.file(named: "a")
-      TemporaryOutputs.removeAll()
-      #expect(try folder.entries == ["x"])
-      withExtendedLifetime((output, files, inner)) {}
     }
   }
 

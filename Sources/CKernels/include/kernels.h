@@ -3,9 +3,10 @@
 // Leaf kernels in C: what needs instructions that Swift cannot select at run time.
 //
 // Every function is compiled three times from one source (`*_body.h`) and takes the instruction
-// set to use. All of them give the same bits: the order of every sum is fixed by lanes that are
-// written out, products and sums are rounded separately (no fused multiply-add), and there is
-// no fast-math. Arrays may have any length and any alignment. `n` counts elements.
+// set to use. All of them give the same bits, but for sign and payload of NaN: the order of every
+// sum is fixed by lanes that are written out, products and sums are rounded separately (no fused
+// multiply-add), and there is no fast-math. Arrays may have any length and any alignment. `n`
+// counts elements.
 #ifndef KILN_KERNELS_H
 #define KILN_KERNELS_H
 
@@ -54,6 +55,8 @@ float kiln_sum(enum kiln_instruction_set set, const float *x, size_t n);
 float kiln_maximum(enum kiln_instruction_set set, const float *x, size_t n);
 /// Sum of exp(x - shift), the terms in float32, their sum in double.
 double kiln_sum_exp(enum kiln_instruction_set set, const float *x, float shift, size_t n);
+/// x = exp(x - shift); the sum as by `kiln_sum_exp`.
+double kiln_exp_and_sum(enum kiln_instruction_set set, float *x, float shift, size_t n);
 
 // Widening of stored weights, which are little-endian -----------------------------------------------
 

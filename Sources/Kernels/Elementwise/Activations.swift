@@ -3,7 +3,7 @@
 internal import CKernels
 
 // Functions of single elements, in place. Error bounds hold for every float32; results are the
-// same bits on every instruction set.
+// same bits on every instruction set, but for the sign and payload of NaN.
 
 /// x = exp(x), within 1 ulp.
 ///
@@ -16,6 +16,14 @@ package func exponential(
   }
 }
 
+/// exp(x) of one number; the same bits as in an array.
+package func exponential(_ x: Float) -> Float {
+  var element: [1 of Float] = [x]
+  var span = element.mutableSpan
+  exponential(&span)
+  return element[0]
+}
+
 /// x = 1 / (1 + exp(-x)), within 3 ulp of relative error on both sides.
 package func sigmoid(_ x: inout MutableSpan<Float>, on instructions: InstructionSet = .best) {
   unsafe x.withUnsafeMutableBufferPointer { x in
@@ -23,7 +31,15 @@ package func sigmoid(_ x: inout MutableSpan<Float>, on instructions: Instruction
   }
 }
 
-/// x = x * sigmoid(x), within 4 ulp.
+/// 1 / (1 + exp(-x)) of one number; the same bits as in an array.
+package func sigmoid(_ x: Float) -> Float {
+  var element: [1 of Float] = [x]
+  var span = element.mutableSpan
+  sigmoid(&span)
+  return element[0]
+}
+
+/// x = x * sigmoid(x), within 4 ulp above -87 and within 1e-42 below it.
 package func silu(_ x: inout MutableSpan<Float>, on instructions: InstructionSet = .best) {
   unsafe x.withUnsafeMutableBufferPointer { x in
     unsafe kiln_silu(instructions.code, x.baseAddress, x.count)
@@ -34,7 +50,7 @@ package func silu(_ x: inout MutableSpan<Float>, on instructions: InstructionSet
 ///
 /// - Precondition: Both have the same length.
 package func siluMultiply(
-  gate: inout MutableSpan<Float>, up: Span<Float>, on instructions: InstructionSet = .best
+  _ gate: inout MutableSpan<Float>, by up: Span<Float>, on instructions: InstructionSet = .best
 ) {
   precondition(gate.count == up.count, "gate and up differ in length")
   unsafe gate.withUnsafeMutableBufferPointer { gate in

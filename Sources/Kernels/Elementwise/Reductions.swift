@@ -36,7 +36,7 @@ package func sum(_ x: Span<Float>, on instructions: InstructionSet = .best) -> F
 /// The largest element; -infinity for none.
 ///
 /// NaN elements are passed over.
-package func maximum(_ x: Span<Float>, on instructions: InstructionSet = .best) -> Float {
+package func maximumElement(_ x: Span<Float>, on instructions: InstructionSet = .best) -> Float {
   unsafe x.withUnsafeBufferPointer { x in
     unsafe kiln_maximum(instructions.code, x.baseAddress, x.count)
   }
@@ -51,11 +51,22 @@ package func sumOfExponentials(
   }
 }
 
+/// x = exp(x - shift), with the sum of the results: the two passes of a softmax in one.
+///
+/// - Returns: The sum, formed in double precision and rounded once.
+package func exponentiate(
+  _ x: inout MutableSpan<Float>, subtracting shift: Float, on instructions: InstructionSet = .best
+) -> Float {
+  unsafe x.withUnsafeMutableBufferPointer { x in
+    unsafe Float(kiln_exp_and_sum(instructions.code, x.baseAddress, shift, x.count))
+  }
+}
+
 /// log(sum(exp(x))), through the largest element so that nothing overflows.
 ///
 /// - Returns: -infinity for no elements or only -infinity; NaN if an element is NaN.
 package func logSumExp(_ x: Span<Float>, on instructions: InstructionSet = .best) -> Double {
-  let largest = maximum(x, on: instructions)
+  let largest = maximumElement(x, on: instructions)
   // Infinite differences would be NaN; with a shift of 0 the sum is 0, infinite or NaN as it must.
   let shift = largest.isFinite ? largest : 0
   return Double(shift) + log(sumOfExponentials(x, minus: shift, on: instructions))

@@ -115,7 +115,7 @@ extension Matrix {
   mutating func multiplySiLU(by other: Matrix, workers: Workers) {
     precondition(rows == other.rows && columns == other.columns, "shapes differ")
     forEachRow(workers: workers) { row, gate in
-      siluMultiply(gate: &gate, up: other.rowSpan(row))
+      siluMultiply(&gate, by: other.rowSpan(row))
     }
   }
 

@@ -76,22 +76,12 @@ package struct Router: Sendable {
 
   /// Indices of the largest values, in falling order; the lower index first among equals.
   ///
-  /// NaN counts as smaller than everything, so that broken weights still give a valid choice.
+  /// NaN counts as the smallest value, so that broken weights still give a valid choice.
   private static func largest(_ count: Int, of values: [Float]) -> [Int] {
-    var result: [Int] = []
-    result.reserveCapacity(count)
-    var isTaken = [Bool](repeating: false, count: values.count)
-    for _ in 0..<min(count, values.count) {
-      var best = -1
-      for index in values.indices where !isTaken[index] {
-        if best < 0 || values[index] > values[best] || (values[best].isNaN && !values[index].isNaN)
-        {
-          best = index
-        }
-      }
-      isTaken[best] = true
-      result.append(best)
+    let keys = values.map { $0.isNaN ? -Float.infinity : $0 }
+    let order = keys.indices.sorted { left, right in
+      keys[left] == keys[right] ? left < right : keys[left] > keys[right]
     }
-    return result
+    return Array(order.prefix(count))
   }
 }

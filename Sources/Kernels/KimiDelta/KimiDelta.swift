@@ -37,6 +37,10 @@ package enum KimiDeltaKernel: Sendable, Equatable {
   case recurrent
   /// Runs of `chunk` tokens as matrix products.
   case chunkwise(chunk: Int)
+
+  /// The chunk that was fastest with AVX2 and with AVX-512: longer ones only add products of tokens
+  /// with tokens, for a state that is in the cache anyway.
+  package static let bestChunk = 16
 }
 
 /// Kimi delta attention (KDA), fast; `referenceKimiDelta` has the equations.
@@ -62,6 +66,10 @@ package enum KimiDeltaKernel: Sendable, Equatable {
 /// - Returns: `[N, H * V]`.
 /// - Complexity: 7 * K * V flops a token and head for `.recurrent`, 6 * K * V + chunk * (2 K + 2 V)
 ///   for `.chunkwise`.
+///   Measured on an AMD EPYC with AVX-512 (family 26), 32 heads, K = V = 128, T = 512, one thread,
+///   microseconds a token and head: recurrent 1.52 with AVX2 and 0.82 with AVX-512; chunks of 16
+///   1.50 and 0.95, chunks of 64 1.77 and 1.11. A single token: recurrent 2.7 and 1.8, chunkwise
+///   6.0 and 4.9.
 package func kimiDelta(
   _ kernel: KimiDeltaKernel, queries: Matrix, keys: Matrix, values: Matrix, logDecay: Matrix,
   beta: Matrix, sequences: [Range<Int>], states: inout [KimiDeltaState], shape: KimiDeltaShape,
@@ -121,7 +129,8 @@ private struct KimiDeltaInput: Sendable {
         state.elements.count == keyColumns * shape.valueDimension, "a state of another shape")
     }
     var end = 0
-    for sequence in sequences.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+    for sequence in sequences.filter({ !$0.isEmpty }).sorted(by: { $0.lowerBound < $1.lowerBound })
+    {
       precondition(sequence.lowerBound >= end, "sequences overlap")
       end = sequence.upperBound
     }

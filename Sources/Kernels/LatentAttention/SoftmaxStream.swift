@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Glibc
-
 /// Causal softmax attention of a block of queries over keys that come block by block.
 ///
 /// Keeps, for each query, the largest score m so far, the sum l of exp(score - m) and the weighted
@@ -65,12 +63,10 @@ struct SoftmaxStream {
     guard visible > 0 else { return 1 }
     var span = scores.elements.mutableSpan
     var part = span._mutatingExtracting(start..<start + visible)
-    let larger = Swift.max(maximum, Kernels.maximum(part.span))
+    let larger = Swift.max(maximum, maximumElement(part.span))
     // exp(-infinity) is 0: before the first block there is nothing to keep.
-    let rescale = exp(maximum - larger)
-    for index in 0..<part.count { part[index] -= larger }
-    exponential(&part)
-    sum = sum * rescale + Kernels.sum(part.span)
+    let rescale = exponential(maximum - larger)
+    sum = sum * rescale + exponentiate(&part, subtracting: larger)
     maximum = larger
     return rescale
   }

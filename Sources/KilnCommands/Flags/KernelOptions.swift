@@ -16,7 +16,7 @@ struct KernelOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp("Tokens in a chunk of the chunkwise KDA kernel.", valueName: "n"))
-  var kdaChunk = 64
+  var kdaChunk = KimiDeltaKernel.bestChunk
 
   func validate() throws {
     guard (1...1024).contains(kdaChunk) else {

@@ -27,6 +27,7 @@ struct TensorListing {
   ///   - hasStatistics: Whether values are read.
   ///   - workers: Threads.
   ///   - progress: Where progress is shown.
+  /// - Throws: `UsageError` for a bad filter.
   init(
     _ checkpoint: Checkpoint, checked: CheckedCheckpoint?, filter: String?, isListed: Bool,
     hasStatistics: Bool, workers: Workers, progress: ProgressPrinter
@@ -64,7 +65,8 @@ struct TensorListing {
       return { name in name.text.contains(filter) }
     }
     guard let pattern = NamePattern(filter) else {
-      throw UsageError("--filter \"\(filter)\": \(NamePattern.problem(in: filter) ?? "bad pattern")")
+      throw UsageError(
+        "--filter \"\(filter)\": \(NamePattern.problem(in: filter) ?? "bad pattern")")
     }
     return pattern.matches
   }

@@ -33,7 +33,7 @@ final class ProgressPrinter {
     let pause: Duration = isBar ? .milliseconds(100) : .seconds(5)
     guard now - lastShown >= pause || isBar && isLast else { return }
     lastShown = now
-    let line = text(progress, seconds: (now - start).seconds)
+    let line = text(progress, seconds: (now - start).inSeconds)
     if isBar {
       hasBar = true
       StandardError.write("\r\u{1B}[K" + line)
@@ -65,12 +65,5 @@ final class ProgressPrinter {
       : ""
     return "\(progress.activity) \(bar)\(Quantities.percent(share)) \(rateText), "
       + "\(Quantities.duration(remaining)) left, \(progress.detail.asOneLine)"
-  }
-}
-
-extension Duration {
-  /// The duration in seconds.
-  var seconds: Double {
-    Double(components.seconds) + Double(components.attoseconds) * 1e-18
   }
 }

@@ -65,7 +65,8 @@ struct QuantizationSummary {
     return zip(plan.items, statistics).compactMap { item, statistics in
       guard statistics.nanCount + statistics.infinityCount > 0 else { return nil }
       return "tensor \"\(item.stored.name)\" has \(statistics.nanCount) NaN and"
-        + " \(statistics.infinityCount) infinite values; NaN became 0, infinities the largest code"
+        + " \(statistics.infinityCount) infinite values; "
+        + (item.isQuantizedNow ? "NaN became 0, infinities the largest code" : "they were kept")
     }
   }
 
@@ -86,7 +87,8 @@ struct QuantizationSummary {
         + " \(Quantities.bytes(total.sourceBytes)) of weights,"
         + " \(total.bitsPerWeight.decimalText(decimals: 3)) bits per weight in all")
     if statistics == nil {
-      lines.append("peak memory about \(Quantities.bytes(plan.peakMemoryByteCount(threads: threads)))")
+      lines.append(
+        "peak memory about \(Quantities.bytes(plan.peakMemoryByteCount(threads: threads)))")
     }
     return lines.joined(separator: "\n")
   }
@@ -106,7 +108,9 @@ struct QuantizationSummary {
   private var notes: [String] {
     var byNote: [String: [String]] = [:]
     for item in plan.items {
-      if let note = item.note { byNote[note, default: []].append(item.stored.name.text) }
+      if let note = item.note {
+        byNote["\(note); written as \(item.encoding)", default: []].append(item.stored.name.text)
+      }
     }
     return byNote.sorted { $0.key < $1.key }.map { note, names in
       let others = names.count > 1 ? " and \(names.count - 1) others" : ""
@@ -151,7 +155,7 @@ struct QuantizationSummary {
             "encoding": .string(item.encoding.description),
             "method": item.isQuantizedNow ? .string(item.method.rawValue) : .null,
             "bytes": .integer(item.byteCount),
-            "relative_error": item.isQuantizedNow
+            "relative_error": statistics?[index].elementCount ?? 0 > 0
               ? statistics.map { .number($0[index].relativeError) } ?? .null : .null,
             "nan_count": .integer(statistics?[index].nanCount ?? 0),
             "inf_count": .integer(statistics?[index].infinityCount ?? 0),

@@ -21,9 +21,21 @@ extension ModelConfiguration {
     let hasLatent = layers.contains { !$0.isLinearAttention }
     let hasExperts = layers.contains { $0.hasExperts }
     let hasDense = layers.contains { !$0.hasExperts }
-    let epsilon = try root["rms_norm_eps"].ifPresent?.number() ?? 1e-5
-    guard epsilon > 0, epsilon < 1 else {
+    let epsilon = try root["rms_norm_eps"].number()
+    // Not 0 in float32 either: a row of zeros would be divided by it.
+    guard Float(epsilon) > 0, epsilon < 1 else {
       throw root["rms_norm_eps"].unexpected("a number between 0 and 1")
+    }
+    let linear = hasLinear ? try Self.linearAttention(root) : nil
+    let latent = hasLatent ? try Self.latentAttention(root) : nil
+    let widths = [
+      linear?.width, latent.map { $0.heads * max($0.keyDimension, $0.expandedDimension) },
+    ]
+    for case let width? in widths where !Self.dimensions.contains(width) {
+      throw ModelError.configuration(
+        file: root.file, key: "head_dim",
+        problem: "all heads together are \(width) wide, expected at most"
+          + " \(Self.dimensions.upperBound)")
     }
     self.init(
       vocabularySize: try root["vocab_size"].integer(in: Self.dimensions),
@@ -32,8 +44,8 @@ extension ModelConfiguration {
       intermediateSize: hasDense ? try root["intermediate_size"].integer(in: Self.dimensions) : 0,
       normEpsilon: Float(epsilon),
       tiesEmbeddings: try root["tie_word_embeddings"].ifPresent?.bool() ?? false,
-      linearAttention: hasLinear ? try Self.linearAttention(root) : nil,
-      latentAttention: hasLatent ? try Self.latentAttention(root) : nil,
+      linearAttention: linear,
+      latentAttention: latent,
       experts: hasExperts ? try Self.experts(root) : nil,
       maximumContext: try first(of: root, "model_max_length", "max_position_embeddings").ifPresent?
         .integer(in: 1...Int.max),
@@ -59,6 +71,12 @@ extension ModelConfiguration {
     try require(root["hidden_act"], ["silu", "swish"].contains(activation), "\"silu\"")
     if let router = try optionalString("moe_router_activation_func") {
       try require(root["moe_router_activation_func"], router == "sigmoid", "\"sigmoid\"")
+    }
+    if let scoring = try optionalString("scoring_func") {
+      try require(root["scoring_func"], scoring == "sigmoid", "\"sigmoid\"")
+    }
+    if root["quantization_config"].isPresent {
+      try require(root["quantization_config"], false, "null (weights that are not quantized)")
     }
     if let method = try optionalString("topk_method") {
       try require(root["topk_method"], method == "noaux_tc", "\"noaux_tc\"")
@@ -181,6 +199,7 @@ extension ModelConfiguration {
       valueDimension: try root["v_head_dim"].integer(in: 1...(1 << 16)))
   }
 
+  /// What implementations have different defaults for must be there: a guess would compute something.
   private static func experts(_ root: JSONField) throws -> Experts {
     let count = try first(of: root, "num_experts", "num_local_experts").integer(in: 1...(1 << 20))
     let usesGroups = try root["use_grouped_topk"].ifPresent?.bool() ?? true
@@ -201,15 +220,18 @@ extension ModelConfiguration {
         problem: "\(perToken) experts a token, but \(chosen) groups hold only"
           + " \(count / groups * chosen)")
     }
+    let factor = try root["routed_scaling_factor"].number()
+    guard Float(factor).isFinite else {
+      throw root["routed_scaling_factor"].unexpected("a number that float32 can hold")
+    }
     return Experts(
       count: count, perToken: perToken,
-      shared: try first(of: root, "num_shared_experts", "n_shared_experts").ifPresent?
-        .integer(in: 0...(1 << 16)) ?? 0,
+      shared: try first(of: root, "num_shared_experts", "n_shared_experts")
+        .integer(in: 0...(1 << 16)),
       width: try root["moe_intermediate_size"].integer(in: dimensions),
       groups: groups, groupsPerToken: chosen,
-      renormalizes: try first(of: root, "moe_renormalize", "norm_topk_prob").ifPresent?.bool()
-        ?? true,
-      scalingFactor: Float(try root["routed_scaling_factor"].ifPresent?.number() ?? 1))
+      renormalizes: try first(of: root, "moe_renormalize", "norm_topk_prob").bool(),
+      scalingFactor: Float(factor))
   }
 }
 

@@ -46,6 +46,11 @@ package struct ModelConfiguration: Sendable, Equatable {
     package let kernelSize: Int
     /// Width of q, k and v: `H * K`.
     package var width: Int { heads * headDimension }
+    /// Numbers that a sequence of any length keeps: the state matrices and the last inputs of the
+    /// convolutions.
+    package var stateNumbers: Int {
+      heads * headDimension * headDimension + 3 * width * (kernelSize - 1)
+    }
   }
 
   /// Dimensions of Multi-head Latent Attention.
@@ -64,6 +69,8 @@ package struct ModelConfiguration: Sendable, Equatable {
     package let valueDimension: Int
     /// Query and key of a head.
     package var keyDimension: Int { nopeDimension + ropeDimension }
+    /// What a latent is expanded to for a head: the nope part of its key, and its value.
+    package var expandedDimension: Int { nopeDimension + valueDimension }
     /// Numbers that the cache keeps for a token.
     package var cacheWidth: Int { latentRank + ropeDimension }
   }

@@ -50,7 +50,8 @@ package struct TensorInventory: Sendable {
       }
       expected.insert(entry.name)
       let shape = stored.tensor.shape
-      guard shape.dimensions == entry.shape || entry.isPaddedVector && stored.isPadded(entry.shape[0])
+      guard
+        shape.dimensions == entry.shape || entry.isPaddedVector && stored.isPadded(entry.shape[0])
       else {
         throw ModelError.tensorShape(
           model: model, name: entry.name.text, found: shape.description, expected: "\(entry.shape)")
@@ -60,10 +61,15 @@ package struct TensorInventory: Sendable {
       }
     }
     let unknown = tensors.tensors.map(\.name).filter { !expected.contains($0) }
-    for name in unknown where name.text.contains(".block_sparse_moe.experts.") {
-      throw ModelError.extraTensor(
-        model: model, name: name.text,
-        problem: "is an expert beyond those that config.json implies")
+    for name in unknown {
+      // A part of the architecture that the configuration does not ask for means that one of the two
+      // is wrong. A head beside tied embeddings is customary.
+      let role = TensorRole(name: name, isLinearAttention: configuration.isLinearAttention)
+      guard role == .other || role == .head else {
+        throw ModelError.extraTensor(
+          model: model, name: name.text,
+          problem: "is a \(role.rawValue) beyond those that config.json implies")
+      }
     }
     return unknown
   }
@@ -115,7 +121,8 @@ private struct InventoryWalk {
     if layer.hasExperts, let experts = configuration.experts {
       try addExperts(experts, prefix: "\(prefix).block_sparse_moe", hidden: hidden)
     } else {
-      try addFeedForward(prefix: "\(prefix).mlp", hidden: hidden, width: configuration.intermediateSize)
+      try addFeedForward(
+        prefix: "\(prefix).mlp", hidden: hidden, width: configuration.intermediateSize)
     }
   }
 

@@ -37,7 +37,7 @@ struct LinearAttentionLayer {
     var beta = product(input, weights.beta)
     beta.forEachRow(workers: workers) { _, row in sigmoid(&row) }
 
-    var deltas = states.map(\.delta)
+    var deltas = states.indices.map { states[$0].lend(\.delta) }
     var mixed = kimiDelta(
       kernel, queries: queries, keys: keys, values: values, logDecay: decay, beta: beta,
       sequences: sequences, states: &deltas, shape: dimensions.deltaShape, workers: workers)
@@ -54,13 +54,15 @@ struct LinearAttentionLayer {
   }
 
   private func convolved(
-    _ input: Matrix, _ projection: EncodedTensor, _ taps: ShortConvolutionWeights, _ sequences: [Range<Int>],
+    _ input: Matrix, _ projection: EncodedTensor, _ taps: ShortConvolutionWeights,
+    _ sequences: [Range<Int>],
     _ states: inout [LinearAttentionState],
     _ state: WritableKeyPath<LinearAttentionState, ShortConvolutionState>
   ) -> Matrix {
-    var convolutionStates = states.map { $0[keyPath: state] }
+    var convolutionStates = states.indices.map { states[$0].lend(state) }
     let output = shortConvolution(
-      product(input, projection), weights: taps, sequences: sequences, states: &convolutionStates, workers: workers)
+      product(input, projection), weights: taps, sequences: sequences, states: &convolutionStates,
+      workers: workers)
     for index in states.indices { states[index][keyPath: state] = convolutionStates[index] }
     return output
   }

@@ -7,6 +7,8 @@ import TensorCore
 
 /// A Kimi Linear model that can be run: weights in place in a checkpoint, arithmetic in float32.
 package struct Model: Sendable {
+  /// What it is called in errors: the path of the checkpoint.
+  package let name: String
   /// Its dimensions.
   package let configuration: ModelConfiguration
   /// Its weights.
@@ -16,7 +18,7 @@ package struct Model: Sendable {
   package struct Options: Sendable {
     /// Which form of the KDA kernel to use.
     package let kernel: KimiDeltaKernel
-    /// Threads. Results do not depend on their number.
+    /// Threads; results do not depend on their number.
     package let workers: Workers
 
     package init(kernel: KimiDeltaKernel, workers: Workers) {
@@ -29,10 +31,10 @@ package struct Model: Sendable {
   ///
   /// - Throws: `ModelError.missingTensor`.
   package init(_ checked: CheckedCheckpoint) throws {
+    name = checked.checkpoint.path.string
     configuration = checked.configuration
     weights = try ModelWeights(
-      checked.tensors, configuration: checked.configuration,
-      model: checked.checkpoint.path.string)
+      checked.tensors, configuration: checked.configuration, model: name)
   }
 
   /// Runs tokens of one or more sequences through all layers.

@@ -46,6 +46,23 @@ struct LinearAttentionState: Sendable {
   }
 }
 
+extension LinearAttentionState {
+  /// Hands a part out to be changed in place: two owners of its numbers would make that a copy.
+  mutating func lend<Part: EmptiableState>(_ part: WritableKeyPath<Self, Part>) -> Part {
+    let lent = self[keyPath: part]
+    self[keyPath: part].elements = []
+    return lent
+  }
+}
+
+/// A state whose numbers can be taken out.
+protocol EmptiableState {
+  var elements: [Float] { get set }
+}
+
+extension KimiDeltaState: EmptiableState {}
+extension ShortConvolutionState: EmptiableState {}
+
 /// Cache of one MLA layer: a latent and a shared key for each token.
 struct LatentCache: Sendable {
   private let width: Int

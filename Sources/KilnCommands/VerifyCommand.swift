@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Checkpoints
+import Inspection
+import JSON
+import KimiLinear
+import SystemPackage
+import TensorCore
+
+/// `kiln verify`: every checksum and every invariant.
+struct Verify: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Check every checksum and every invariant of a checkpoint.",
+    discussion: """
+      EXAMPLES
+        kiln verify model.kiln
+        kiln verify checkpoint/ --json
+
+      Reads every byte. Exit code 0 if all is well, 2 if something is damaged.
+      """)
+
+  @OptionGroup var model: ModelArgument
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let checkpoint: Checkpoint
+    do {
+      checkpoint = try Checkpoint(model.model)
+    } catch let error as any KilnError where error.category == .badData {
+      // What cannot even be opened is damaged, too: the check ran, and this is its result.
+      try report([Verification.Finding(subject: "structure", problem: error.description)])
+      return
+    }
+    common.warn(checkpoint.warnings)
+    let printer = common.progressPrinter()
+    let verification = Verification(
+      checkpoint, workers: common.workers, progress: printer.show)
+    printer.finish()
+    try report(
+      verification.findings + tokenizerFindings(checkpoint), tensors: verification.tensorCount,
+      bytes: verification.byteCount)
+  }
+
+  private func tokenizerFindings(_ checkpoint: Checkpoint) -> [Verification.Finding] {
+    guard checkpoint.hasFile("tiktoken.model") else { return [] }
+    do {
+      _ = try checkpoint.tokenizer(vocabularySize: nil)
+      return []
+    } catch {
+      return [Verification.Finding(subject: "tokenizer", problem: "\(error)")]
+    }
+  }
+
+  private func report(
+    _ findings: [Verification.Finding], tensors: Int = 0, bytes: Int = 0
+  ) throws {
+    if common.json {
+      try StandardOutput.print(json: [
+        "path": .string(model.model.string),
+        "sound": .bool(findings.isEmpty),
+        "tensors": .integer(tensors),
+        "bytes": .integer(bytes),
+        "findings": .array(
+          findings.map {
+            ["subject": .string($0.subject), "problem": .string($0.problem)]
+          }),
+      ])
+    } else if findings.isEmpty {
+      try StandardOutput.print(
+        "\(model.model.string.asOneLine): sound, \(Quantities.grouped(tensors)) tensors,"
+          + " \(Quantities.bytes(bytes))")
+    } else {
+      for finding in findings {
+        try StandardOutput.print("\(finding.subject): \(finding.problem)".asOneLine)
+      }
+    }
+    if !findings.isEmpty {
+      StandardError.print(
+        "kiln: \(model.model): \(findings.count) findings".asOneLine)
+      throw ExitCode(ExitStatus.checkFailed.rawValue)
+    }
+  }
+}
