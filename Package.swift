@@ -28,7 +28,7 @@ func tests(of module: String, with others: [Target.Dependency] = []) -> Target {
   .testTarget(
     name: "\(module)Tests",
     dependencies: ["JSON", "TensorCore", "TestSupport", system]
-      + (module == "JSON" ? [] : [.byName(name: module)])
+      + (["JSON", "TensorCore"].contains(module) ? [] : [.byName(name: module)])
       + others,
     swiftSettings: settings)
 }
@@ -118,6 +118,7 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["TensorCore", "JSON", "Safetensors", system],
       path: "Tests/TestSupport", swiftSettings: settings),
+    tests(of: "TensorCore"),
     tests(of: "JSON"),
     tests(of: "Safetensors"),
     tests(of: "KilnFormat"),

@@ -16,6 +16,8 @@ public final class OutputFile {
   private let temporary: FilePath
   private let replacing: Bool
   private var descriptor: Int32
+  /// The folder that the file is in while both are incomplete: it must be removed after the file.
+  private let folder: OutputFolder?
 
   /// Creates the temporary file.
   ///
@@ -24,7 +26,15 @@ public final class OutputFile {
   ///   - replacing: Whether a file of that name may be replaced.
   ///   - byteCount: How much will be written, if known: checked against the free space.
   /// - Throws: `FileError.exists`, `.cannotCreate` or `.noSpace`.
-  public init(_ path: FilePath, replacing: Bool, byteCount: Int = 0) throws(FileError) {
+  public convenience init(
+    _ path: FilePath, replacing: Bool, byteCount: Int = 0
+  ) throws(FileError) {
+    try self.init(path, replacing: replacing, byteCount: byteCount, in: nil)
+  }
+
+  init(
+    _ path: FilePath, replacing: Bool, byteCount: Int, in folder: OutputFolder?
+  ) throws(FileError) {
     try Self.checkTarget(path, replacing: replacing)
     let temporary = TemporaryOutputs.name(for: path)
     try Self.checkSpace(for: path, byteCount: byteCount)
@@ -38,6 +48,7 @@ public final class OutputFile {
     self.path = path
     self.temporary = temporary
     self.replacing = replacing
+    self.folder = folder
   }
 
   deinit {

@@ -76,7 +76,7 @@ public final class OutputFolder {
   public func file(named name: String) throws(FileError) -> OutputFile {
     let file = temporary.appending(name)
     files.append(file)
-    return try OutputFile(file, replacing: false)
+    return try OutputFile(file, replacing: false, byteCount: 0, in: self)
   }
 
   /// Gives the folder its name.

@@ -95,18 +95,27 @@ public enum TensorEncoding: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// Bytes of all scales; 0 for a plain tensor.
+  /// Bytes of all scales; 0 for a plain tensor and for one whose size does not fit an `Int`.
   public func scaleByteCount(_ shape: TensorShape) -> Int {
+    checkedScaleByteCount(shape) ?? 0
+  }
+
+  /// Bytes of all scales, two for each group, which can overflow where one group is one element.
+  private func checkedScaleByteCount(_ shape: TensorShape) -> Int? {
     guard isQuantized, fits(columns: shape.columns) else { return 0 }
-    return shape.elementCount / groupSize(columns: shape.columns) * 2
+    let groups = shape.elementCount / groupSize(columns: shape.columns)
+    let (bytes, overflow) = groups.multipliedReportingOverflow(by: 2)
+    return overflow ? nil : bytes
   }
 
   /// Bytes that the tensor takes: the codes, then the scales.
   ///
   /// - Returns: nil if the shape does not fit the encoding or the size overflows.
   public func byteCount(_ shape: TensorShape) -> Int? {
-    guard let codes = codeByteCount(shape) else { return nil }
-    let (total, overflow) = codes.addingReportingOverflow(scaleByteCount(shape))
+    guard let codes = codeByteCount(shape), let scales = checkedScaleByteCount(shape) else {
+      return nil
+    }
+    let (total, overflow) = codes.addingReportingOverflow(scales)
     return overflow ? nil : total
   }
 }

@@ -100,6 +100,12 @@ import Testing
     for shape in ["[9223372036854775807,2]", "[4294967296,4294967296]", "[9223372036854775807]"] {
       #expect(try refusal("\"shape\":[2,3]", "\"shape\":\(shape)") != nil)
     }
+    // Sizes of scales and of rows overflow where those of codes do not.
+    for shape in ["[4611686018427387904,1]", "[9223372036854775807,1]", "[1,9223372036854775807]"] {
+      #expect(try refusal("\"shape\":[1,5]", "\"shape\":\(shape)") != nil)
+      let text = "\"int4-row\",\"shape\":\(shape)"
+      #expect(try refusal("\"int8-row\",\"shape\":[1,5]", text) != nil)
+    }
     for encoding in ["int4-g33", "int3-g32", "BF16", "int4", "int4-g-1", "int4-g32 ", "source"] {
       try expectRefusal("\"int4-g32\"", "\"\(encoding)\"", "unknown encoding")
     }

@@ -100,6 +100,19 @@ package struct TemporaryFolder: Sendable {
     }
   }
 
+  /// Mounts a small file system in memory on a folder in it; false if that is not allowed.
+  package func mountSmallFileSystem(_ name: String, byteCount: Int) -> Bool {
+    let options = Array("size=\(byteCount)".utf8CString)
+    return unsafe options.withUnsafeBufferPointer { options in
+      unsafe mount("tmpfs", path.appending(name).string, "tmpfs", 0, options.baseAddress) == 0
+    }
+  }
+
+  /// Takes it away again.
+  package func unmount(_ name: String) {
+    unsafe umount2(path.appending(name).string, Int32(MNT_DETACH))
+  }
+
   private func makeFolder(_ folder: FilePath) throws {
     guard FileKind(of: folder) == nil else { return }
     try makeFolder(folder.removingLastComponent())
