@@ -14,8 +14,10 @@ package import TensorCore
 /// Tensors get the names, shapes and order of bytes that the original checkpoint had. What was
 /// kept bit for bit comes back bit for bit; what was quantized is written as code times scale.
 package struct SafetensorsExport: Sendable {
-  /// A file that every exported folder has.
-  private static let mark = "config.json"
+  /// Whether a file of an older folder holds weights, which the new ones replace.
+  private static func isWeights(_ name: String) -> Bool {
+    name.hasSuffix(".safetensors") || name.hasSuffix(".safetensors.index.json")
+  }
 
   private let source: CheckedCheckpoint
   private let tensors: [ExportedTensor]
@@ -55,7 +57,7 @@ package struct SafetensorsExport: Sendable {
   ///
   /// - Throws: `FileError`.
   package func checkTarget(_ path: FilePath, replacing: Bool) throws {
-    try OutputFolder.checkTarget(path, replacing: replacing, mark: Self.mark)
+    try OutputFolder.checkTarget(path, replacing: replacing)
     try OutputFile.checkSpace(for: path, byteCount: plan.byteCount)
   }
 
@@ -70,7 +72,7 @@ package struct SafetensorsExport: Sendable {
     to path: FilePath, replacing: Bool, progress: @escaping Progress.Handler
   ) throws {
     let folder = try OutputFolder(
-      path, replacing: replacing, mark: Self.mark, byteCount: plan.byteCount)
+      path, replacing: replacing, byteCount: plan.byteCount, superseded: Self.isWeights)
     for file in source.checkpoint.files {
       let output = try folder.file(named: file.name)
       try output.write(file.region.bytes)

@@ -12,6 +12,7 @@ public final class OutputFolder {
   /// Where the files are until `commit`.
   private let temporary: FilePath
   private let replacing: Bool
+  private let superseded: (String) -> Bool
   private var isOpen = true
   private var files: [FilePath] = []
 
@@ -19,15 +20,16 @@ public final class OutputFolder {
   ///
   /// - Parameters:
   ///   - path: The final name.
-  ///   - replacing: Whether a folder of that name may be replaced. Only one that looks like the output
-  ///     of an earlier run is: it holds nothing but files, and `mark` among them.
-  ///   - mark: A file that every such output has.
+  ///   - replacing: Whether a folder of that name may be there. What it holds stays, but for what has the
+  ///     name of a new file and what is `superseded`.
+  ///   - superseded: Whether a file of that name can only be a part of an earlier output.
   ///   - byteCount: How much will be written, checked against the free space.
   /// - Throws: `FileError.exists`, `.cannotCreate` or `.noSpace`.
   public init(
-    _ path: FilePath, replacing: Bool, mark: String, byteCount: Int
+    _ path: FilePath, replacing: Bool, byteCount: Int,
+    superseded: @escaping (_ name: String) -> Bool = { _ in false }
   ) throws(FileError) {
-    try Self.checkTarget(path, replacing: replacing, mark: mark)
+    try Self.checkTarget(path, replacing: replacing)
     let target = SystemCalls.canonical(path) ?? path
     try OutputFile.checkSpace(for: target, byteCount: byteCount)
     let temporary = TemporaryOutputs.name(for: target)
@@ -42,6 +44,7 @@ public final class OutputFolder {
     self.target = target
     self.temporary = temporary
     self.replacing = replacing
+    self.superseded = superseded
   }
 
   deinit {
@@ -52,20 +55,13 @@ public final class OutputFolder {
   }
 
   /// Refuses an output that exists, unless it is a folder that may be replaced; see `init`.
-  public static func checkTarget(
-    _ path: FilePath, replacing: Bool, mark: String
-  ) throws(FileError) {
+  public static func checkTarget(_ path: FilePath, replacing: Bool) throws(FileError) {
     guard path.lastComponent != nil else { throw .exists(path) }
     switch FileKind(of: path) {
     case nil:
       guard !SystemCalls.isLink(path) else { throw .exists(path) }
-    case .directory where replacing:
-      let names = try plainFiles(of: path)
-      guard names.isEmpty || names.contains(mark) else {
-        throw .cannotCreate(
-          path, operation: "replacing a folder that has no \(mark)", .directoryNotEmpty)
-      }
-    case .directory: throw .exists(path)
+    case .directory:
+      guard replacing else { throw .exists(path) }
     case .regular, .special:
       throw replacing
         ? .cannotCreate(path, operation: "mkdir", .notDirectory) : .exists(path)
@@ -89,22 +85,23 @@ public final class OutputFolder {
       isOpen = false
       return
     }
-    // Both names change at once; what was there before is removed from under the temporary name.
-    try TemporaryOutputs.publish(temporary, as: target, .exchange)
+    // Both names change at once: there is never a moment without a complete folder.
+    try TemporaryOutputs.exchange(temporary, with: target) { settle() }
     isOpen = false
-    for name in try Self.plainFiles(of: temporary) {
-      SystemCalls.remove(temporary.appending(name))
-    }
-    SystemCalls.remove(temporary)
-    TemporaryOutputs.forget(temporary)
+    try TemporaryOutputs.synchronize(folder: target)
+    try TemporaryOutputs.synchronize(folder: TemporaryOutputs.folder(of: target))
   }
 
-  private static func plainFiles(of folder: FilePath) throws(FileError) -> [String] {
-    let entries = try FolderListing.entries(of: folder)
-    guard entries.allSatisfy({ FileKind(of: folder.appending($0)) == .regular }) else {
-      throw .cannotCreate(
-        folder, operation: "replacing a folder that holds more than files", .directoryNotEmpty)
+  /// Brings what is not superseded from the old folder, now under the temporary name, to the new one.
+  private func settle() {
+    for name in (try? FolderListing.entries(of: temporary)) ?? [] {
+      let (old, new) = (temporary.appending(name), target.appending(name))
+      if FileKind(of: new) != nil || superseded(name) {
+        SystemCalls.remove(old)
+      } else {
+        try? SystemCalls.rename(old, to: new, .new)
+      }
     }
-    return entries
+    SystemCalls.remove(temporary)
   }
 }

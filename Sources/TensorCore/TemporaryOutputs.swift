@@ -81,8 +81,25 @@ public enum TemporaryOutputs {
       throw error == .fileExists || error == .directoryNotEmpty
         ? .exists(path) : .cannotCreate(path, operation: "rename", error)
     }
-    if mode != .exchange { forget(temporary) }
+    forget(temporary)
     try synchronize(folder: folder(of: path))
+  }
+
+  /// Swaps a complete folder with the one that has its final name, and has `settle` deal with that one.
+  ///
+  /// A signal waits until both is done.
+  static func exchange(
+    _ temporary: FilePath, with path: FilePath, settle: () -> Void
+  ) throws(FileError) {
+    do {
+      try paths.withLock { paths throws(Errno) in
+        try SystemCalls.rename(temporary, to: path, .exchange)
+        settle()
+        paths.removeAll { $0 == temporary }
+      }
+    } catch {
+      throw .cannotCreate(path, operation: "rename", error)
+    }
   }
 
   /// Brings the entries of a folder to the disk.

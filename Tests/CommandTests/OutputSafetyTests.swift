@@ -57,17 +57,28 @@ struct OutputSafetyTests {
       try expectSuccess(command + ["--force"], in: scratch.folder)
       #expect(try Data(contentsOf: scratch.url("out.kiln")) != Data("precious".utf8))
     }
-    try scratch.write("old", to: "folder/old.txt")
     try expectSuccess(["convert", "in.kiln", "folder/", "--force"], in: scratch.folder)
-    #expect(!files.fileExists(atPath: scratch.path("folder/old.txt")))
     #expect(files.fileExists(atPath: scratch.path("folder/model.safetensors")))
   }
 
-  @Test("a folder with folders in it is not the output of an earlier run")
-  func deepFolder() throws {
+  @Test("a folder is replaced, but what is not part of a checkpoint stays in it")
+  func otherFilesOfFolder() throws {
     try files.createDirectory(
       at: scratch.url("folder/inner"), withIntermediateDirectories: true)
-    try expectRefusal(["convert", "in.kiln", "folder", "--force"], naming: "folder")
+    for name in ["notes.txt", "inner/deep.txt"] { try scratch.write("mine", to: "folder/\(name)") }
+    for name in ["config.json", "model-00001-of-00002.safetensors", "model.safetensors.index.json"]
+    {
+      try scratch.write("old", to: "folder/\(name)")
+    }
+    try expectSuccess(["convert", "in.kiln", "folder", "--force"], in: scratch.folder)
+    for name in ["notes.txt", "inner/deep.txt"] {
+      #expect(try Data(contentsOf: scratch.url("folder/\(name)")) == Data("mine".utf8))
+    }
+    #expect(try Data(contentsOf: scratch.url("folder/config.json")) != Data("old".utf8))
+    #expect(files.fileExists(atPath: scratch.path("folder/model.safetensors")))
+    #expect(!files.fileExists(atPath: scratch.path("folder/model-00001-of-00002.safetensors")))
+    #expect(!files.fileExists(atPath: scratch.path("folder/model.safetensors.index.json")))
+    #expect(try scratch.listing().allSatisfy { !$0.contains("partial") })
   }
 
   @Test(

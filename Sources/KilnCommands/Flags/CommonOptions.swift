@@ -63,6 +63,6 @@ struct ModelArgument: ParsableArguments {
 struct OverwriteOptions: ParsableArguments {
   @Flag(
     name: .shortAndLong,
-    help: "Replace the output if it exists; of an exported folder, all its files.")
+    help: "Replace the output if it exists; other files of a folder stay.")
   var force = false
 }

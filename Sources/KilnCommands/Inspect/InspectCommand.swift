@@ -52,6 +52,7 @@ struct Inspect: ParsableCommand {
     let listing = try TensorListing(
       checkpoint, checked: checked, filter: filter, isListed: tensors || stats,
       hasStatistics: stats, workers: common.workers, progress: common.progressPrinter())
+    if let filter, listing.isEmpty { common.warn(["no tensor matches \"\(filter)\""]) }
     if common.json {
       var members: [JSONMember] = [
         JSONMember(key: "path", value: .string(checkpoint.path.string)),
@@ -76,12 +77,8 @@ struct Inspect: ParsableCommand {
 
   /// The checkpoint with its architecture; nil where there is none to be seen, but tensors to list.
   private func describe(_ checkpoint: Checkpoint) throws -> CheckedCheckpoint? {
-    guard checkpoint.hasFile("config.json") else {
-      if checkpoint.kind == .folder {
-        common.warn(["\(checkpoint.path): has no config.json; only its tensors are shown"])
-      }
-      return nil
-    }
+    // A lone file of tensors need not have one; a folder without is not complete.
+    if checkpoint.kind == .safetensors, !checkpoint.hasFile("config.json") { return nil }
     do {
       return try CheckedCheckpoint(checkpoint)
     } catch let error as ModelError where checkpoint.kind == .safetensors {

@@ -16,6 +16,8 @@ struct TensorListing {
     let statistics: TensorStatistics?
   }
 
+  /// Whether no tensor is listed.
+  let isEmpty: Bool
   private let rows: [Row]
   private let hasStatistics: Bool
 
@@ -35,6 +37,7 @@ struct TensorListing {
     self.hasStatistics = hasStatistics
     guard isListed || checked == nil else {
       rows = []
+      isEmpty = true
       return
     }
     let matches = try Self.matcher(filter)
@@ -42,7 +45,7 @@ struct TensorListing {
     let tensors = (checked?.tensors.tensors ?? checkpoint.storedTensors).filter {
       matches($0.name)
     }
-    if let filter, tensors.isEmpty { throw UsageError("--filter \"\(filter)\": no tensor matches") }
+    isEmpty = tensors.isEmpty
     let total = tensors.reduce(0) { $0 + $1.tensor.region.byteCount }
     var completed = 0
     rows = tensors.map { stored in
