@@ -136,6 +136,12 @@ let package = Package(
       with: [
         "Checkpoints", "Conversion", "Kernels", "KilnFormat", "KimiLinear", "Quantization",
       ]),
+    .testTarget(
+      name: "CommandTests",
+      dependencies: [
+        "JSON", "KilnFormat", "TensorCore", "TestSupport", system, .target(name: "kiln"),
+      ],
+      swiftSettings: settings),
     tests(of: "Quantization", with: ["Checkpoints", "Kernels"]),
     tests(of: "Tokenization"),
   ]

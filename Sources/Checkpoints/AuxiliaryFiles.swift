@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Safetensors
 import SystemPackage
 import TensorCore
 
@@ -16,8 +15,8 @@ enum AuxiliaryFiles {
 
   /// Everything at the top of a checkpoint folder that is a file but not weights.
   ///
-  /// A link that leaves the folder is followed only for the files that Kiln parses: others would be
-  /// copied into outputs unread, and must not smuggle a private file of this machine along.
+  /// A link that leaves the folder is not followed: its file would be copied into outputs, and must not
+  /// smuggle a private file of this machine along. A file that Kiln needs is then missing.
   static func ofFolder(
     _ folder: FilePath, entries: [String], warnings: inout [String]
   ) throws -> [AuxiliaryFile] {
@@ -25,15 +24,14 @@ enum AuxiliaryFiles {
     for name in entries
     where !name.hasPrefix(".") && !weightSuffixes.contains(where: name.hasSuffix) {
       let path = folder.appending(name)
-      if !known.contains(name) {
-        guard FileKind(of: path) == .regular else { continue }
-        do {
-          _ = try SafetensorsIndex.resolve(shard: name, in: folder, index: path)
-        } catch {
-          warnings.append("\(path): is a link out of the folder and is not carried along")
-          continue
+      if case .outside(let target) = FolderBoundary(of: name, in: folder) {
+        guard !known.contains(name) else {
+          throw CheckpointError.linkOutside(path, target: target)
         }
+        warnings.append("\(path): is a link to \(target), outside the folder, and is left out")
+        continue
       }
+      guard known.contains(name) || FileKind(of: path) == .regular else { continue }
       let file = try MappedFile(path)
       guard known.contains(name) || file.byteCount <= Checkpoint.maximumFileByteCount else {
         warnings.append("\(path): \(file.byteCount) bytes, too large to be carried along")

@@ -11,6 +11,8 @@ package enum CheckpointError: KilnError, Equatable {
   case missingIndex(FilePath, shards: Int)
   /// A file that a command needs (`config.json`, `tiktoken.model`) is not there.
   case missingFile(FilePath, name: String)
+  /// A file that is needed is a link that leads out of the folder.
+  case linkOutside(FilePath, target: FilePath)
   /// A tensor that is fused or renamed in its dialect does not have a shape that can be split.
   case fusedTensor(FilePath, name: String, shape: String, expected: String)
   /// Two tensors of the checkpoint stand for the same tensor of the model.
@@ -21,7 +23,7 @@ package enum CheckpointError: KilnError, Equatable {
   package var category: ErrorCategory {
     switch self {
     case .missingIndex, .missingFile: .missingInput
-    case .unrecognized, .fusedTensor, .ambiguous, .tooManyTensors: .badData
+    case .unrecognized, .linkOutside, .fusedTensor, .ambiguous, .tooManyTensors: .badData
     }
   }
 
@@ -34,6 +36,8 @@ package enum CheckpointError: KilnError, Equatable {
         + " files"
     case .missingFile(let path, let name):
       "\(path): has no \(name)"
+    case .linkOutside(let path, let target):
+      "\(path): is a link to \(target), outside the folder"
     case .fusedTensor(let path, let name, let shape, let expected):
       "\(path): tensor \"\(name)\" has shape \(shape), expected \(expected)"
     case .ambiguous(let path, let name):

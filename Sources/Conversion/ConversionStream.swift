@@ -11,7 +11,15 @@ import TensorCore
 /// go as soon as they were used.
 struct ConversionStream {
   /// Chunks that are worked on together.
-  static let chunksPerBatch = 16
+  private static let chunksPerBatch = 16
+
+  /// About how much memory a stream takes, in bytes: the pages of the largest tensor, a batch of
+  /// chunks, their float32 forms, and the process itself.
+  static func peakMemoryByteCount(largestTensor: Int, workers: Workers) -> Int {
+    let results = chunksPerBatch * TensorChunk.maximumElementCount * 2
+    let values = workers.count * TensorChunk.maximumElementCount * 4
+    return largestTensor + results + values + 32 << 20
+  }
 
   /// One tensor on its way.
   struct Job {

@@ -29,6 +29,14 @@ package struct Packing: Sendable {
     package let fileByteCount: Int
   }
 
+  /// Checks the place of the output as `run` does, without writing.
+  ///
+  /// - Throws: `FileError`.
+  package func checkTarget(_ path: FilePath, replacing: Bool) throws {
+    try OutputFile.checkTarget(path, replacing: replacing)
+    try OutputFile.checkSpace(for: path, byteCount: plan.fileByteCount)
+  }
+
   /// Writes the file.
   ///
   /// - Parameters:

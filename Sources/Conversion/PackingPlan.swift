@@ -2,6 +2,7 @@
 
 package import Checkpoints
 import JSON
+package import Kernels
 import KilnFormat
 package import KimiLinear
 package import Quantization
@@ -101,13 +102,11 @@ package struct PackingPlan: Sendable {
 }
 
 extension PackingPlan {
-  /// About how much memory writing takes, in bytes: the pages of the largest tensor, a batch of
-  /// chunks and their float32 forms, and the process itself.
-  package func peakMemoryByteCount(threads: Int) -> Int {
-    let largest = items.map(\.stored.tensor.region.byteCount).max() ?? 0
+  /// About how much memory writing takes, in bytes.
+  package func peakMemoryByteCount(workers: Workers) -> Int {
     let scales = items.map { $0.encoding.scaleByteCount($0.stored.tensor.shape) }.max() ?? 0
-    let chunks = ConversionStream.chunksPerBatch * TensorChunk.maximumElementCount * 2
-    let values = threads * TensorChunk.maximumElementCount * 4
-    return largest + scales + chunks + values + 32 << 20
+    return ConversionStream.peakMemoryByteCount(
+      largestTensor: items.map(\.stored.tensor.region.byteCount).max() ?? 0, workers: workers)
+      + scales
   }
 }

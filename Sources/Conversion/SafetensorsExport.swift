@@ -14,6 +14,9 @@ package import TensorCore
 /// Tensors get the names, shapes and order of bytes that the original checkpoint had. What was
 /// kept bit for bit comes back bit for bit; what was quantized is written as code times scale.
 package struct SafetensorsExport: Sendable {
+  /// A file that every exported folder has.
+  private static let mark = "config.json"
+
   private let source: CheckedCheckpoint
   private let tensors: [ExportedTensor]
   private let plan: ShardPlan
@@ -41,6 +44,21 @@ package struct SafetensorsExport: Sendable {
   /// Number of tensors.
   package var tensorCount: Int { tensors.count }
 
+  /// About how much memory writing takes, in bytes.
+  package var peakMemoryByteCount: Int {
+    ConversionStream.peakMemoryByteCount(
+      largestTensor: source.tensors.tensors.map(\.tensor.region.byteCount).max() ?? 0,
+      workers: workers)
+  }
+
+  /// Checks the place of the output as `run` does, without writing.
+  ///
+  /// - Throws: `FileError`.
+  package func checkTarget(_ path: FilePath, replacing: Bool) throws {
+    try OutputFolder.checkTarget(path, replacing: replacing, mark: Self.mark)
+    try OutputFile.checkSpace(for: path, byteCount: plan.byteCount)
+  }
+
   /// Writes the folder.
   ///
   /// - Parameters:
@@ -51,7 +69,8 @@ package struct SafetensorsExport: Sendable {
   package func run(
     to path: FilePath, replacing: Bool, progress: @escaping Progress.Handler
   ) throws {
-    let folder = try OutputFolder(path, replacing: replacing, byteCount: plan.byteCount)
+    let folder = try OutputFolder(
+      path, replacing: replacing, mark: Self.mark, byteCount: plan.byteCount)
     for file in source.checkpoint.files {
       let output = try folder.file(named: file.name)
       try output.write(file.region.bytes)

@@ -70,15 +70,17 @@ struct Convert: ParsableCommand {
       throw UsageError("--dtype and --shard-size are for converting a .kiln file to a folder")
     }
     let plan = try PackingPlan(checked, recipe: nil, producer: Inputs.producer)
+    let packing = Packing(plan, workers: common.workers)
     if dryRun {
-      try OutputFile.checkTarget(output, replacing: overwrite.force)
+      try packing.checkTarget(output, replacing: overwrite.force)
     } else {
       let printer = common.progressPrinter()
-      _ = try Packing(plan, workers: common.workers).run(
-        to: output, replacing: overwrite.force, progress: printer.show)
+      _ = try packing.run(to: output, replacing: overwrite.force, progress: printer.show)
       printer.finish()
     }
-    try report(tensors: plan.items.count, bytes: plan.fileByteCount, files: 1)
+    try report(
+      tensors: plan.items.count, bytes: plan.fileByteCount, files: 1,
+      memory: plan.peakMemoryByteCount(workers: common.workers))
   }
 
   private func export(_ checked: CheckedCheckpoint) throws {
@@ -91,16 +93,18 @@ struct Convert: ParsableCommand {
       shardByteCount: shardSize?.byteCount ?? ShardPlan.defaultShardByteCount,
       workers: common.workers)
     if dryRun {
-      try OutputFolder.checkTarget(output, replacing: overwrite.force)
+      try export.checkTarget(output, replacing: overwrite.force)
     } else {
       let printer = common.progressPrinter()
       try export.run(to: output, replacing: overwrite.force, progress: printer.show)
       printer.finish()
     }
-    try report(tensors: export.tensorCount, bytes: export.byteCount, files: export.shardCount)
+    try report(
+      tensors: export.tensorCount, bytes: export.byteCount, files: export.shardCount,
+      memory: export.peakMemoryByteCount)
   }
 
-  private func report(tensors: Int, bytes: Int, files: Int) throws {
+  private func report(tensors: Int, bytes: Int, files: Int, memory: Int) throws {
     if common.json {
       try StandardOutput.print(json: [
         "output": .string(output.string),
@@ -108,13 +112,15 @@ struct Convert: ParsableCommand {
         "tensors": .integer(tensors),
         "bytes": .integer(bytes),
         "files": .integer(files),
+        "peak_memory_bytes_estimate": .integer(memory),
       ])
     } else {
       let verb = dryRun ? "would write" : "wrote"
       let fileText = files == 1 ? "" : " in \(files) files"
       try StandardOutput.print(
         "\(verb) \(output.string.asOneLine): \(Quantities.grouped(tensors)) tensors,"
-          + " \(Quantities.bytes(bytes))\(fileText)")
+          + " \(Quantities.bytes(bytes))\(fileText)"
+          + (dryRun ? "; peak memory about \(Quantities.bytes(memory))" : ""))
     }
   }
 }

@@ -27,8 +27,8 @@ enum Interruption {
       let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
       source.setEventHandler {
         // The handler holds its own source, so that it lives as long as the process.
-        withExtendedLifetime(source) { TemporaryOutputs.removeAll() }
-        _exit(128 + number)
+        withExtendedLifetime(source) {}
+        TemporaryOutputs.endProcess { 128 + number }
       }
       source.activate()
     }
@@ -40,8 +40,7 @@ enum Interruption {
 
   /// Reports a mapped file that somebody cuts while it is read, which raises SIGBUS.
   ///
-  /// The thread that met it cannot
-  /// go on; it tells where, and waits for the end.
+  /// The thread that met it cannot go on; it tells where, and waits for the end.
   private static func watchFaults(_ queue: DispatchQueue) {
     guard faults.reader >= 0 else { return }
     let source = DispatchSource.makeReadSource(fileDescriptor: faults.reader, queue: queue)
@@ -49,11 +48,13 @@ enum Interruption {
       var address: UInt = 0
       let size = MemoryLayout<UInt>.size
       guard unsafe read(faults.reader, &address, size) == size else { return }
-      withExtendedLifetime(source) { TemporaryOutputs.removeAll() }
-      // Any other fault is a defect of the program and must look like one.
-      guard let error = MappedFile.failure(readingAt: address) else { abort() }
-      StandardError.print("kiln: \(error.description.asOneLine)")
-      _exit(ExitStatus(error.category).rawValue)
+      withExtendedLifetime(source) {}
+      TemporaryOutputs.endProcess {
+        // Any other fault is a defect of the program and must look like one.
+        guard let error = MappedFile.failure(readingAt: address) else { abort() }
+        StandardError.print("kiln: \(error.description.asOneLine)")
+        return ExitStatus(error.category).rawValue
+      }
     }
     source.activate()
     var action = sigaction()

@@ -45,17 +45,18 @@ struct Quantize: ParsableCommand {
       source, for: output, reading: [recipeOptions.recipe].compactMap { $0 }, common)
     let plan = try PackingPlan(
       checked, recipe: try recipeOptions.resolved(), producer: Inputs.producer)
+    let packing = Packing(plan, workers: common.workers)
     var report: Packing.Report?
     if dryRun {
-      try OutputFile.checkTarget(output, replacing: overwrite.force)
+      try packing.checkTarget(output, replacing: overwrite.force)
     } else {
       let printer = common.progressPrinter()
-      report = try Packing(plan, workers: common.workers).run(
+      report = try packing.run(
         to: output, replacing: overwrite.force, progress: printer.show)
       printer.finish()
     }
     let summary = QuantizationSummary(
-      plan, statistics: report?.statistics, output: output, threads: common.workers.count)
+      plan, statistics: report?.statistics, output: output, workers: common.workers)
     common.warn(summary.warnings)
     try common.json
       ? StandardOutput.print(json: summary.json) : StandardOutput.print(summary.text)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Glibc
 import JSON
 public import SystemPackage
 public import TensorCore
@@ -56,34 +55,20 @@ public struct SafetensorsIndex: Sendable {
     }
   }
 
-  /// Where a shard is, once links are followed.
+  /// Where a shard is.
   ///
-  /// Links may lead to other names inside the folder, and, in the layout of the Hugging Face
-  /// cache (`NAME/snapshots/REVISION/model.safetensors -> ../../blobs/HASH`), to `NAME/blobs`.
-  ///
-  /// - Throws: `FileError.missing` or `SafetensorsError.index` if it leads elsewhere.
+  /// - Throws: `FileError.missing`, or `SafetensorsError.index` if links lead out of the folder.
   public static func resolve(
     shard: String, in folder: FilePath, index: FilePath
   ) throws -> FilePath {
     let path = folder.appending(shard)
-    guard let target = canonical(path), let home = canonical(folder) else {
-      throw FileError.missing(path)
+    switch FolderBoundary(of: shard, in: folder) {
+    case .inside: return path
+    case .missing: throw FileError.missing(path)
+    case .outside(let target):
+      throw SafetensorsError.index(
+        index, problem: "shard \"\(shard)\" is a link to \(target), outside the folder")
     }
-    if target.starts(with: home) { return path }
-    let revisions = home.removingLastComponent()
-    if revisions.lastComponent?.string == "snapshots",
-      target.starts(with: revisions.removingLastComponent().appending("blobs"))
-    {
-      return path
-    }
-    throw SafetensorsError.index(
-      index, problem: "shard \"\(shard)\" is a link to \(target), outside the folder")
-  }
-
-  private static func canonical(_ path: FilePath) -> FilePath? {
-    guard let resolved = unsafe realpath(path.string, nil) else { return nil }
-    defer { unsafe free(resolved) }
-    return unsafe FilePath(String(cString: resolved))
   }
 }
 

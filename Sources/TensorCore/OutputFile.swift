@@ -63,7 +63,9 @@ public final class OutputFile {
       throw .cannotCreate(path, operation: "open", .isDirectory)
     }
     switch FileKind(of: path) {
-    case nil: return
+    case nil:
+      // A link that leads nowhere takes the name, too.
+      guard replacing || !SystemCalls.isLink(path) else { throw .exists(path) }
     case .regular where replacing: return
     case .regular: throw .exists(path)
     case .directory where !replacing: throw .exists(path)

@@ -19,12 +19,15 @@ public final class OutputFolder {
   ///
   /// - Parameters:
   ///   - path: The final name.
-  ///   - replacing: Whether a folder of that name may be replaced. Only one that holds nothing but
-  ///     files is: a folder with folders in it is not the output of an earlier run.
+  ///   - replacing: Whether a folder of that name may be replaced. Only one that looks like the output
+  ///     of an earlier run is: it holds nothing but files, and `mark` among them.
+  ///   - mark: A file that every such output has.
   ///   - byteCount: How much will be written, checked against the free space.
   /// - Throws: `FileError.exists`, `.cannotCreate` or `.noSpace`.
-  public init(_ path: FilePath, replacing: Bool, byteCount: Int) throws(FileError) {
-    try Self.checkTarget(path, replacing: replacing)
+  public init(
+    _ path: FilePath, replacing: Bool, mark: String, byteCount: Int
+  ) throws(FileError) {
+    try Self.checkTarget(path, replacing: replacing, mark: mark)
     let target = SystemCalls.canonical(path) ?? path
     try OutputFile.checkSpace(for: target, byteCount: byteCount)
     let temporary = TemporaryOutputs.name(for: target)
@@ -48,13 +51,20 @@ public final class OutputFolder {
     TemporaryOutputs.forget(temporary)
   }
 
-  /// Refuses an output that exists, unless it is a folder of files that may be replaced.
-  public static func checkTarget(_ path: FilePath, replacing: Bool) throws(FileError) {
+  /// Refuses an output that exists, unless it is a folder that may be replaced; see `init`.
+  public static func checkTarget(
+    _ path: FilePath, replacing: Bool, mark: String
+  ) throws(FileError) {
     guard path.lastComponent != nil else { throw .exists(path) }
     switch FileKind(of: path) {
-    case nil: return
+    case nil:
+      guard !SystemCalls.isLink(path) else { throw .exists(path) }
     case .directory where replacing:
-      _ = try plainFiles(of: path)
+      let names = try plainFiles(of: path)
+      guard names.isEmpty || names.contains(mark) else {
+        throw .cannotCreate(
+          path, operation: "replacing a folder that has no \(mark)", .directoryNotEmpty)
+      }
     case .directory: throw .exists(path)
     case .regular, .special:
       throw replacing
@@ -96,42 +106,5 @@ public final class OutputFolder {
         folder, operation: "replacing a folder that holds more than files", .directoryNotEmpty)
     }
     return entries
-  }
-}
-
-/// The names in a folder.
-public enum FolderListing {
-  /// Names of all entries but `.` and `..`, sorted by their bytes.
-  ///
-  /// - Throws: `FileError.missing` or `.system`.
-  public static func entries(of folder: FilePath) throws(FileError) -> [String] {
-    try entries(of: folder, flags: 0)
-  }
-
-  /// The same, but for what is a folder itself and not a symbolic link to one.
-  static func entries(ofUnlinkedFolder folder: FilePath) throws(FileError) -> [String] {
-    try entries(of: folder, flags: O_NOFOLLOW)
-  }
-
-  private static func entries(
-    of folder: FilePath, flags: Int32
-  ) throws(FileError) -> [String] {
-    let descriptor = unsafe open(folder.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags)
-    guard descriptor >= 0, let stream = unsafe fdopendir(descriptor) else {
-      let error = Errno.current
-      throw error == .noSuchFileOrDirectory
-        ? .missing(folder) : .system(folder, operation: "opendir", error)
-    }
-    defer { unsafe closedir(stream) }
-    var names: [String] = []
-    while let entry = unsafe readdir(stream) {
-      let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-        unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { characters in
-          unsafe String(cString: characters)
-        }
-      }
-      if name != ".", name != ".." { names.append(name) }
-    }
-    return names.sorted { ExactString($0) < ExactString($1) }
   }
 }

@@ -20,7 +20,7 @@ enum SystemCalls {
 
   static func createFile(_ path: FilePath) throws(Errno) -> Int32 {
     try check(
-      unsafe open(path.string, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o666))
+      unsafe open(path.string, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666))
   }
 
   static func createFolder(_ path: FilePath) throws(Errno) {
@@ -56,6 +56,12 @@ enum SystemCalls {
     guard let resolved = unsafe realpath(path.string, nil) else { return nil }
     defer { unsafe free(resolved) }
     return unsafe FilePath(String(cString: resolved))
+  }
+
+  /// Whether a path is a symbolic link, wherever it leads.
+  static func isLink(_ path: FilePath) -> Bool {
+    var status = stat()
+    return unsafe lstat(path.string, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
   }
 
   /// Brings the entries of a folder to the disk.

@@ -7,32 +7,29 @@ import SystemPackage
 /// The temporary files and folders of outputs that are not complete yet.
 ///
 /// An output that fails removes its own. This list is for the one case in which it cannot: the
-/// process is told to end, and whoever handles the signal calls `removeAll`.
+/// process is told to end, and whoever handles the signal calls `endProcess`.
 public enum TemporaryOutputs {
-  private struct State {
-    var paths: [FilePath] = []
-    /// Set by `removeAll`: from then on nothing is created, and nothing gets its final name.
-    var isEnding = false
-  }
-
-  private static let state = Mutex(State())
+  private static let paths = Mutex<[FilePath]>([])
   /// Longest file name on Linux, in bytes.
   private static let maximumNameByteCount = 255
 
-  /// Removes everything that is registered, files before the folders that hold them.
+  /// Removes everything that is registered, files before the folders that hold them, and ends the
+  /// process.
   ///
-  /// For a process that is about to end: later attempts to create an output fail.
-  public static func removeAll() {
-    state.withLock { state in
-      state.isEnding = true
-      for path in state.paths.reversed() {
+  /// Other threads go on until the end, but none of them creates an output any more, renames one or
+  /// leaves an unfinished one: they wait for a lock that is never given back.
+  ///
+  /// - Parameter status: Called when all is removed; gives the exit code.
+  public static func endProcess(_ status: () -> Int32) -> Never {
+    paths.withLock { paths in
+      for path in paths.reversed() {
         // A folder also holds files that are complete and therefore no longer registered.
         for name in (try? FolderListing.entries(ofUnlinkedFolder: path)) ?? [] {
           SystemCalls.remove(path.appending(name))
         }
         SystemCalls.remove(path)
       }
-      state.paths.removeAll()
+      _exit(status())
     }
   }
 
@@ -41,21 +38,21 @@ public enum TemporaryOutputs {
   static func create<Result>(
     _ path: FilePath, _ body: () throws(Errno) -> Result
   ) throws(Errno) -> Result {
-    try state.withLock { state throws(Errno) in
-      guard !state.isEnding else { throw .interrupted }
+    try paths.withLock { paths throws(Errno) in
       let result = try body()
-      state.paths.append(path)
+      paths.append(path)
       return result
     }
   }
 
   static func forget(_ path: FilePath) {
-    state.withLock { $0.paths.removeAll { $0 == path } }
+    paths.withLock { $0.removeAll { $0 == path } }
   }
 
-  /// A hidden name in the same folder, unlike that of any other running process.
+  /// A hidden name in the same folder that no other process uses, on this machine or another.
   static func name(for path: FilePath) -> FilePath {
-    let suffix = ".partial-\(getpid())"
+    let random = String(UInt32.random(in: .min ... .max), radix: 36)
+    let suffix = ".partial-\(getpid())-\(random)"
     let name = path.lastComponent?.string ?? "output"
     // A name may be as long as names can be; what is put around it must then replace its end.
     var kept = ""
@@ -77,8 +74,7 @@ public enum TemporaryOutputs {
     _ temporary: FilePath, as path: FilePath, _ mode: SystemCalls.Rename
   ) throws(FileError) {
     do {
-      try state.withLock { state throws(Errno) in
-        guard !state.isEnding else { throw .interrupted }
+      try paths.withLock { _ throws(Errno) in
         try SystemCalls.rename(temporary, to: path, mode)
       }
     } catch {

@@ -61,6 +61,8 @@ struct ModelArgument: ParsableArguments {
 
 /// What to do about an output that exists.
 struct OverwriteOptions: ParsableArguments {
-  @Flag(name: .shortAndLong, help: "Replace the output if it exists.")
+  @Flag(
+    name: .shortAndLong,
+    help: "Replace the output if it exists; of an exported folder, all its files.")
   var force = false
 }

@@ -47,11 +47,7 @@ struct Inspect: ParsableCommand {
   func run() throws {
     let checkpoint = try Checkpoint(model.model)
     common.warn(checkpoint.warnings)
-    // A lone file of tensors has no architecture, but its tensors can be shown.
-    let hasConfiguration = checkpoint.hasFile("config.json")
-    let checked =
-      checkpoint.kind == .safetensors && !hasConfiguration
-      ? nil : try CheckedCheckpoint(checkpoint)
+    let checked = try describe(checkpoint)
     if let checked { common.warn(checked.unknownWarnings) }
     let listing = try TensorListing(
       checkpoint, checked: checked, filter: filter, isListed: tensors || stats,
@@ -66,13 +62,32 @@ struct Inspect: ParsableCommand {
           value: .integer(checkpoint.dataFiles.reduce(0) { $0 + $1.byteCount })),
       ]
       if let checked { members += SummaryReport(checked).json }
-      if tensors || stats { members.append(JSONMember(key: "tensors", value: listing.json)) }
+      if tensors || stats || checked == nil {
+        members.append(JSONMember(key: "tensors", value: listing.json))
+      }
       try StandardOutput.print(json: .object(members))
     } else {
       var parts = [header(checkpoint)]
       if let checked { parts.append(SummaryReport(checked).text) }
       if tensors || stats || checked == nil { parts.append(listing.text) }
       try StandardOutput.print(parts.joined(separator: "\n\n"))
+    }
+  }
+
+  /// The checkpoint with its architecture; nil where there is none to be seen, but tensors to list.
+  private func describe(_ checkpoint: Checkpoint) throws -> CheckedCheckpoint? {
+    guard checkpoint.hasFile("config.json") else {
+      if checkpoint.kind == .folder {
+        common.warn(["\(checkpoint.path): has no config.json; only its tensors are shown"])
+      }
+      return nil
+    }
+    do {
+      return try CheckedCheckpoint(checkpoint)
+    } catch let error as ModelError where checkpoint.kind == .safetensors {
+      // One shard of many beside its configuration: its tensors are of interest all the same.
+      common.warn(["\(error.description); only the tensors of this file are shown"])
+      return nil
     }
   }
 
@@ -89,10 +104,9 @@ extension CheckedCheckpoint {
   /// A line about tensors that the configuration does not imply.
   var unknownWarnings: [String] {
     guard let first = unknownTensors.first else { return [] }
-    let others = unknownTensors.count > 1 ? " and \(unknownTensors.count - 1) others" : ""
-    return [
-      "\(checkpoint.path): tensor \"\(first)\"\(others) is not part of the architecture: it is kept"
-        + " but not used"
-    ]
+    let subject =
+      unknownTensors.count == 1
+      ? "tensor \"\(first)\" is" : "\(unknownTensors.count) tensors, such as \"\(first)\", are"
+    return ["\(checkpoint.path): \(subject) not part of the architecture: kept but not used"]
   }
 }

@@ -56,14 +56,25 @@ struct SummaryReport {
     table.add([
       "weights",
       "\(Quantities.bytes(summary.total.byteCount)),"
-        + " \(summary.total.bitsPerWeight.decimalText(decimals: 3)) bits per weight",
+        + " \(summary.total.bitsPerWeight.decimalText(decimals: 3)) bits per weight: "
+        + summary.byEncoding.map { "\(Quantities.bytes($0.share.byteCount)) \($0.encoding)" }
+        .joined(separator: ", "),
     ])
     table.add(["context cost", contextCost])
-    if checked.checkpoint.recipe != .null {
-      let recipe = JSONWriter.compact(checked.checkpoint.recipe)
-      table.add(["recipe", String(decoding: recipe, as: UTF8.self)])
+    for (index, line) in recipeLines.enumerated() {
+      table.add([index == 0 ? "recipe" : "", line])
     }
     return table.text.drop { $0 == "\n" } + "\n\n" + roles
+  }
+
+  /// A line for each rule, and one for what no rule matches.
+  private var recipeLines: [String] {
+    guard case .array(let rules)? = checked.checkpoint.recipe["rules"] else { return [] }
+    func text(_ value: JSONValue?) -> String {
+      value.map { String(decoding: JSONWriter.compact($0), as: UTF8.self) } ?? ""
+    }
+    let method = text(checked.checkpoint.recipe["method"])
+    return rules.map(text) + ["default \(text(checked.checkpoint.recipe["default"])), \(method)"]
   }
 
   private var architecture: String {

@@ -42,6 +42,7 @@ struct TensorListing {
     let tensors = (checked?.tensors.tensors ?? checkpoint.storedTensors).filter {
       matches($0.name)
     }
+    if let filter, tensors.isEmpty { throw UsageError("--filter \"\(filter)\": no tensor matches") }
     let total = tensors.reduce(0) { $0 + $1.tensor.region.byteCount }
     var completed = 0
     rows = tensors.map { stored in

@@ -3,6 +3,7 @@
 import Checkpoints
 import Conversion
 import JSON
+import Kernels
 import Quantization
 import SystemPackage
 import TensorCore
@@ -23,7 +24,7 @@ struct QuantizationSummary {
   private let plan: PackingPlan
   private let statistics: [QuantizationStatistics]?
   private let output: FilePath
-  private let threads: Int
+  private let workers: Workers
   private var rows: [(role: TensorRole, row: Row)] = []
   private var total = Row()
 
@@ -31,14 +32,14 @@ struct QuantizationSummary {
   ///   - plan: The plan.
   ///   - statistics: What was measured, one entry for each item; nil before the work.
   ///   - output: The packed file.
-  ///   - threads: Threads that would be used, for the estimate of memory.
+  ///   - workers: Threads that would be used, for the estimate of memory.
   init(
-    _ plan: PackingPlan, statistics: [QuantizationStatistics]?, output: FilePath, threads: Int
+    _ plan: PackingPlan, statistics: [QuantizationStatistics]?, output: FilePath, workers: Workers
   ) {
     self.plan = plan
     self.statistics = statistics
     self.output = output
-    self.threads = threads
+    self.workers = workers
     var byRole: [TensorRole: Row] = [:]
     for (index, item) in plan.items.enumerated() {
       let statistics = statistics?[index] ?? QuantizationStatistics()
@@ -88,7 +89,7 @@ struct QuantizationSummary {
         + " \(total.bitsPerWeight.decimalText(decimals: 3)) bits per weight in all")
     if statistics == nil {
       lines.append(
-        "peak memory about \(Quantities.bytes(plan.peakMemoryByteCount(threads: threads)))")
+        "peak memory about \(Quantities.bytes(plan.peakMemoryByteCount(workers: workers)))")
     }
     return lines.joined(separator: "\n")
   }
@@ -113,8 +114,9 @@ struct QuantizationSummary {
       }
     }
     return byNote.sorted { $0.key < $1.key }.map { note, names in
-      let others = names.count > 1 ? " and \(names.count - 1) others" : ""
-      return "\(names[0].asOneLine)\(others): \(note)"
+      let subject =
+        names.count == 1 ? names[0] : "\(names.count) tensors, such as \(names[0])"
+      return "\(subject.asOneLine): \(note)"
     }
   }
 
@@ -130,7 +132,7 @@ struct QuantizationSummary {
       "parameters": .integer(total.parameters),
       "bits_per_weight": .number(total.bitsPerWeight),
       "relative_error": relativeError(total),
-      "peak_memory_bytes_estimate": .integer(plan.peakMemoryByteCount(threads: threads)),
+      "peak_memory_bytes_estimate": .integer(plan.peakMemoryByteCount(workers: workers)),
       "roles": .object(
         rows.map { role, row in
           JSONMember(

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// Signals at moments that a seed decides.
+///
+/// A run that ends before its signal is no failure, so each
+/// test takes many moments and asks that some signals came in time.
+@Suite("Interruption", .serialized)
+struct InterruptionTests {
+  private let scratch: Scratch
+
+  init() throws {
+    scratch = try Scratch()
+    try scratch.nano()
+    try scratch.link(Fixture.packed(), as: "in.kiln")
+    try scratch.write(String(repeating: Fixture.text, count: 20), to: "text.txt")
+  }
+
+  /// Starts a command, sends it a signal as soon as it writes or after a pause, and looks around.
+  ///
+  /// - Returns: Whether the signal came in time.
+  private func interrupt(
+    _ arguments: [String], with signal: Int32, after seconds: Double
+  ) throws -> Bool {
+    let running = try Tool.start(arguments + ["--force"], in: scratch.folder)
+    let deadline = Date().addingTimeInterval(2)
+    // The temporary output shows that work has begun.
+    while running.isRunning, Date() < deadline,
+      try !scratch.listing().contains(where: { $0.contains("partial") })
+    {
+      usleep(500)
+    }
+    usleep(UInt32(seconds * 1e6))
+    kill(running.identifier, signal)
+    let result = try running.wait()
+    #expect([0, 128 + signal].contains(result.status), "\(arguments): \(result.errors)")
+    #expect(try scratch.listing().allSatisfy { !$0.contains("partial") }, "\(arguments)")
+    if result.status != 0 { #expect(result.messages.isEmpty) }
+    return result.status != 0
+  }
+
+  @Test("leaves nothing behind, and the old output alone", arguments: [SIGINT, SIGTERM, SIGHUP])
+  func signals(_ signal: Int32) throws {
+    var generator = SeededGenerator(seed: 20_263)
+    for (arguments, output) in [
+      (
+        ["quantize", "model", "out.kiln", "--scheme", "int4-g32", "--method", "search"], "out.kiln"
+      ),
+      (["convert", "model", "out.kiln"], "out.kiln"), (["convert", "in.kiln", "out"], "out/old"),
+      (["perplexity", "model", "--text", "text.txt", "--token-log", "log.csv"], "log.csv"),
+    ] {
+      var caught = 0
+      for _ in 0..<4 {
+        try? FileManager.default.removeItem(at: scratch.url("out"))
+        if output.contains("/") {
+          try FileManager.default.createDirectory(
+            at: scratch.url("out"), withIntermediateDirectories: false)
+        }
+        try scratch.write("precious", to: output)
+        let isCaught = try interrupt(
+          arguments, with: signal, after: .random(in: 0..<0.01, using: &generator))
+        if isCaught {
+          caught += 1
+          // The old output, or the new one if the signal came after it was complete.
+          let old = try? String(contentsOf: scratch.url(output), encoding: .utf8)
+          let isNew = old == nil || (try? Data(contentsOf: scratch.url(output)).count) ?? 0 > 100
+          #expect(old == "precious" || isNew)
+        }
+      }
+      withKnownIssue("signals came too late on this machine", isIntermittent: true) {
+        #expect(caught > 0, "\(arguments)")
+      }
+    }
+  }
+
+  @Test("a file that becomes shorter while it is read is an error, not SIGBUS")
+  func shrinkingFile() throws {
+    var generator = SeededGenerator(seed: 20_264)
+    var found = 0
+    for round in 0..<12 {
+      try? FileManager.default.removeItem(at: scratch.url("model"))
+      try scratch.nano(changing: "model.safetensors")
+      let arguments = [
+        ["convert", "model", "out.kiln", "--force"], ["inspect", "model", "--stats"],
+        ["quantize", "model", "out.kiln", "--scheme", "int4-g32", "--force"],
+      ][round % 3]
+      let running = try Tool.start(arguments, in: scratch.folder)
+      usleep(.random(in: 5_000..<40_000, using: &generator))
+      unsafe truncate(scratch.path("model/model.safetensors"), 100_000)
+      let result = try running.wait()
+      #expect([0, Code.badData, Code.inputOutput].contains(result.status), "\(result.errors)")
+      if result.status != 0 {
+        found += 1
+        #expect(result.messages.count == 1)
+        #expect(result.messages.first?.contains("model.safetensors") == true)
+      }
+      #expect(try scratch.listing().allSatisfy { !$0.contains("partial") })
+    }
+    #expect(found > 0)
+  }
+
+  @Test("a program that was told to ignore SIGHUP does")
+  func nohup() throws {
+    let running = try Tool.start(
+      [
+        "-c", "trap '' HUP; exec \"$0\" quantize model out.kiln --scheme int4-g32",
+        Tool.binary.path,
+      ],
+      in: scratch.folder, program: "/bin/sh")
+    for _ in 0..<10 {
+      usleep(10_000)
+      kill(running.identifier, SIGHUP)
+    }
+    let result = try running.wait()
+    #expect(result.status == 0, "\(result.errors)")
+  }
+}
