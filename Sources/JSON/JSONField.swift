@@ -71,11 +71,13 @@ package struct JSONField: Sendable {
     return text
   }
 
-  /// The elements of an array.
-  package func array() throws(JSONError) -> [JSONField] {
+  /// The elements of an array, made when they are asked for.
+  ///
+  /// A hostile array may have millions, and mostly the first is enough to refuse it.
+  package func array() throws(JSONError) -> some RandomAccessCollection<JSONField> {
     guard case .array(let elements) = try required() else { throw unexpected("an array") }
-    return elements.enumerated().map { index, element in
-      JSONField(file: file, path: "\(path)[\(index)]", value: element)
+    return elements.indices.lazy.map { index in
+      JSONField(file: file, path: "\(path)[\(index)]", value: elements[index])
     }
   }
 
