@@ -22,8 +22,8 @@ public final class OutputFolder {
   ///   - path: The final name.
   ///   - replacing: Whether a folder of that name may be there. What it holds stays, but for what has the
   ///     name of a new file and what is `superseded`.
-  ///   - superseded: Whether a file of that name can only be a part of an earlier output.
   ///   - byteCount: How much will be written, checked against the free space.
+  ///   - superseded: Whether a file of that name can only be a part of an earlier output.
   /// - Throws: `FileError.exists`, `.cannotCreate` or `.noSpace`.
   public init(
     _ path: FilePath, replacing: Bool, byteCount: Int,
