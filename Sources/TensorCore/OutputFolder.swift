@@ -80,13 +80,14 @@ public final class OutputFolder {
       return
     }
     // Both names change at once; what was there before is removed from under the temporary name.
-    try TemporaryOutputs.publish(temporary, as: target, .exchange)
+    // It is listed first: once the new folder is in place, nothing but a lost disk is a failure.
+    let former = try Self.plainFiles(of: target)
+    try TemporaryOutputs.rename(temporary, to: target, .exchange)
     isOpen = false
-    for name in try Self.plainFiles(of: temporary) {
-      SystemCalls.remove(temporary.appending(name))
-    }
+    for name in former { SystemCalls.remove(temporary.appending(name)) }
     SystemCalls.remove(temporary)
     TemporaryOutputs.forget(temporary)
+    try TemporaryOutputs.synchronize(folder: TemporaryOutputs.folder(of: target))
   }
 
   private static func plainFiles(of folder: FilePath) throws(FileError) -> [String] {

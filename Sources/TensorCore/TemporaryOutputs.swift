@@ -72,6 +72,15 @@ public enum TemporaryOutputs {
   static func publish(
     _ temporary: FilePath, as path: FilePath, _ mode: SystemCalls.Rename
   ) throws(FileError) {
+    try rename(temporary, to: path, mode)
+    forget(temporary)
+    try synchronize(folder: folder(of: path))
+  }
+
+  /// Renames an output, unless the process is ending.
+  static func rename(
+    _ temporary: FilePath, to path: FilePath, _ mode: SystemCalls.Rename
+  ) throws(FileError) {
     do {
       try paths.withLock { _ throws(Errno) in
         try SystemCalls.rename(temporary, to: path, mode)
@@ -80,8 +89,6 @@ public enum TemporaryOutputs {
       throw error == .fileExists || error == .directoryNotEmpty
         ? .exists(path) : .cannotCreate(path, operation: "rename", error)
     }
-    if mode != .exchange { forget(temporary) }
-    try synchronize(folder: folder(of: path))
   }
 
   /// Brings the entries of a folder to the disk.
