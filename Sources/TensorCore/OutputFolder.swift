@@ -13,7 +13,6 @@ public final class OutputFolder {
   private let temporary: FilePath
   private let replacing: Bool
   private var isOpen = true
-  private var files: [FilePath] = []
 
   /// Creates the temporary folder.
   ///
@@ -43,8 +42,8 @@ public final class OutputFolder {
 
   deinit {
     guard isOpen else { return }
-    for file in files { SystemCalls.remove(file) }
-    SystemCalls.remove(temporary)
+    // A file that failed may outlive the folder by a moment, so its name can still be there.
+    TemporaryOutputs.remove(temporary)
     TemporaryOutputs.forget(temporary)
   }
 
@@ -64,9 +63,7 @@ public final class OutputFolder {
 
   /// Starts a file of the folder; commit it before the folder.
   public func file(named name: String) throws(FileError) -> OutputFile {
-    let file = temporary.appending(name)
-    files.append(file)
-    return try OutputFile(file, replacing: false)
+    try OutputFile(temporary.appending(name), replacing: false)
   }
 
   /// Gives the folder its name.

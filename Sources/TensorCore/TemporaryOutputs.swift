@@ -22,15 +22,18 @@ public enum TemporaryOutputs {
   /// - Parameter status: Called when all is removed; gives the exit code.
   public static func endProcess(_ status: () -> Int32) -> Never {
     paths.withLock { paths in
-      for path in paths.reversed() {
-        // A folder also holds files that are complete and therefore no longer registered.
-        for name in (try? FolderListing.entries(ofUnlinkedFolder: path)) ?? [] {
-          SystemCalls.remove(path.appending(name))
-        }
-        SystemCalls.remove(path)
-      }
+      for path in paths.reversed() { remove(path) }
       _exit(status())
     }
+  }
+
+  /// Removes a file, or a folder with the files in it: complete ones, which are no longer
+  /// registered, and those that are still written.
+  static func remove(_ path: FilePath) {
+    for name in (try? FolderListing.entries(ofUnlinkedFolder: path)) ?? [] {
+      SystemCalls.remove(path.appending(name))
+    }
+    SystemCalls.remove(path)
   }
 
   /// Creates an output under a temporary name and registers it, without a moment in between in
