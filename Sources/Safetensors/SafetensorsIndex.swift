@@ -11,6 +11,9 @@ public struct SafetensorsIndex: Sendable {
   /// Largest index that is read, in bytes.
   public static let maximumByteCount = 100_000_000
 
+  /// Most shards that an index may name; a process can map few times as many files.
+  public static let maximumShardCount = 1 << 14
+
   /// Shard file name of each tensor.
   public let shardOfTensor: [ExactString: ExactString]
   /// The shards, sorted by name; file systems compare names as bytes, and so does this.
@@ -36,6 +39,10 @@ public struct SafetensorsIndex: Sendable {
         // One string for all tensors of a shard.
         let (_, kept) = shards.insert(ExactString(shard))
         map[name] = kept
+        guard shards.count <= Self.maximumShardCount else {
+          throw SafetensorsError.index(
+            path, problem: "names more than \(Self.maximumShardCount) shards")
+        }
       }
     }
     try scanner.end()

@@ -8,7 +8,7 @@ public import SystemPackage
 /// Bytes go to a temporary name in the same folder. `commit` brings them to the disk and renames;
 /// without it the temporary file is removed and whatever had the name before is untouched.
 public final class OutputFile {
-  /// The final name.
+  /// The final name, as errors give it.
   public let path: FilePath
   /// Bytes written so far, one after the other.
   public private(set) var byteCount = 0
@@ -16,8 +16,8 @@ public final class OutputFile {
   private let temporary: FilePath
   private let replacing: Bool
   private var descriptor: Int32
-  /// The folder that the file is in while both are incomplete: it must be removed after the file.
-  private let folder: OutputFolder?
+  /// The final name for now: in a folder that has a temporary name itself, not what is shown.
+  private let target: FilePath
 
   /// Creates the temporary file.
   ///
@@ -29,15 +29,13 @@ public final class OutputFile {
   public convenience init(
     _ path: FilePath, replacing: Bool, byteCount: Int = 0
   ) throws(FileError) {
-    try self.init(path, replacing: replacing, byteCount: byteCount, in: nil)
+    try Self.checkTarget(path, replacing: replacing)
+    try Self.checkSpace(for: path, byteCount: byteCount)
+    try self.init(at: path, replacing: replacing, shownAs: path)
   }
 
-  init(
-    _ path: FilePath, replacing: Bool, byteCount: Int, in folder: OutputFolder?
-  ) throws(FileError) {
-    try Self.checkTarget(path, replacing: replacing)
-    let temporary = TemporaryOutputs.name(for: path)
-    try Self.checkSpace(for: path, byteCount: byteCount)
+  init(at target: FilePath, replacing: Bool, shownAs path: FilePath) throws(FileError) {
+    let temporary = TemporaryOutputs.name(for: target)
     do {
       descriptor = try TemporaryOutputs.create(temporary) { () throws(Errno) in
         try SystemCalls.createFile(temporary)
@@ -48,7 +46,7 @@ public final class OutputFile {
     self.path = path
     self.temporary = temporary
     self.replacing = replacing
-    self.folder = folder
+    self.target = target
   }
 
   deinit {
@@ -142,7 +140,8 @@ public final class OutputFile {
       throw .system(path, operation: "close", error)
     }
     do throws(FileError) {
-      try TemporaryOutputs.publish(temporary, as: path, replacing ? .replace : .new)
+      try TemporaryOutputs.publish(
+        temporary, as: target, shownAs: path, replacing ? .replace : .new)
     } catch {
       discard()
       throw error

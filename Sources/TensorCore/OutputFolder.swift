@@ -14,7 +14,6 @@ public final class OutputFolder {
   private let replacing: Bool
   private let superseded: (String) -> Bool
   private var isOpen = true
-  private var files: [FilePath] = []
 
   /// Creates the temporary folder.
   ///
@@ -49,8 +48,8 @@ public final class OutputFolder {
 
   deinit {
     guard isOpen else { return }
-    for file in files { SystemCalls.remove(file) }
-    SystemCalls.remove(temporary)
+    // A file that failed may outlive the folder by a moment, so its name can still be there.
+    TemporaryOutputs.remove(temporary)
     TemporaryOutputs.forget(temporary)
   }
 
@@ -69,10 +68,12 @@ public final class OutputFolder {
   }
 
   /// Starts a file of the folder; commit it before the folder.
+  ///
+  /// - Throws: `FileError.exists` for a name that was given before, or `.cannotCreate`.
   public func file(named name: String) throws(FileError) -> OutputFile {
     let file = temporary.appending(name)
-    files.append(file)
-    return try OutputFile(file, replacing: false, byteCount: 0, in: self)
+    guard FileKind(of: file) == nil else { throw .exists(path.appending(name)) }
+    return try OutputFile(at: file, replacing: false, shownAs: path.appending(name))
   }
 
   /// Gives the folder its name.
@@ -81,7 +82,7 @@ public final class OutputFolder {
   public func commit() throws(FileError) {
     try TemporaryOutputs.synchronize(folder: temporary)
     guard replacing, FileKind(of: target) == .directory else {
-      try TemporaryOutputs.publish(temporary, as: target, .new)
+      try TemporaryOutputs.publish(temporary, as: target, shownAs: path, .new)
       isOpen = false
       return
     }

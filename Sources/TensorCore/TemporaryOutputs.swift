@@ -22,15 +22,18 @@ public enum TemporaryOutputs {
   /// - Parameter status: Called when all is removed; gives the exit code.
   public static func endProcess(_ status: () -> Int32) -> Never {
     paths.withLock { paths in
-      for path in paths.reversed() {
-        // A folder also holds files that are complete and therefore no longer registered.
-        for name in (try? FolderListing.entries(ofUnlinkedFolder: path)) ?? [] {
-          SystemCalls.remove(path.appending(name))
-        }
-        SystemCalls.remove(path)
-      }
+      for path in paths.reversed() { remove(path) }
       _exit(status())
     }
+  }
+
+  /// Removes a file, or a folder with the files in it: complete ones, which are no longer
+  /// registered, and those that are still written.
+  static func remove(_ path: FilePath) {
+    for name in (try? FolderListing.entries(ofUnlinkedFolder: path)) ?? [] {
+      SystemCalls.remove(path.appending(name))
+    }
+    SystemCalls.remove(path)
   }
 
   /// Creates an output under a temporary name and registers it, without a moment in between in
@@ -71,18 +74,19 @@ public enum TemporaryOutputs {
 
   /// Gives a complete output its final name, and makes that survive a power cut.
   static func publish(
-    _ temporary: FilePath, as path: FilePath, _ mode: SystemCalls.Rename
+    _ temporary: FilePath, as target: FilePath, shownAs path: FilePath,
+    _ mode: SystemCalls.Rename
   ) throws(FileError) {
     do {
-      try paths.withLock { _ throws(Errno) in
-        try SystemCalls.rename(temporary, to: path, mode)
+      try paths.withLock { paths throws(Errno) in
+        try SystemCalls.rename(temporary, to: target, mode)
+        paths.removeAll { $0 == temporary }
       }
     } catch {
       throw error == .fileExists || error == .directoryNotEmpty
         ? .exists(path) : .cannotCreate(path, operation: "rename", error)
     }
-    forget(temporary)
-    try synchronize(folder: folder(of: path))
+    try synchronize(folder: folder(of: target))
   }
 
   /// Swaps a complete folder with the one that has its final name, and has `settle` deal with that one.

@@ -71,6 +71,16 @@ struct BadFolderTests {
     }
   }
 
+  @Test("an index of more shards than any checkpoint has is refused before one is looked for")
+  func manyShards() throws {
+    try scratch.nano()
+    try FileManager.default.removeItem(at: scratch.url("model/model.safetensors"))
+    let entries = (0...1 << 14).map { "\"\($0)\": \"s\($0).safetensors\"" }
+    try scratch.write(
+      "{\"weight_map\": {\(entries.joined(separator: ", "))}}", to: Self.index)
+    try expectFailures(Code.badData, naming: "shards")
+  }
+
   @Test(
     "an index that leads out of the folder",
     arguments: ["../other/", "../model_evil/", "/ABSOLUTE/", "./../other/", "x/../../other/"])

@@ -205,7 +205,14 @@ struct OutputSafetyTests {
       in: scratch.folder, program: "/bin/sh")
     #expect(result.status == Code.inputOutput, "\(result.errors)")
     #expect(try String(contentsOf: scratch.url("out.kiln"), encoding: .utf8) == "precious")
-    #expect(try scratch.listing().allSatisfy { !$0.contains("partial") })
+    // Of a folder, too, whichever of its files it is that fails, and at its first byte or later.
+    for blocks in [1, 8, 2000] {
+      let export = try Tool.run(
+        ["-c", "ulimit -f \(blocks); exec \"$0\" convert in.kiln out", Tool.binary.path],
+        in: scratch.folder, program: "/bin/sh")
+      #expect(export.status == Code.inputOutput, "\(export.errors)")
+      #expect(try scratch.listing().allSatisfy { !$0.contains("partial") && $0 != "out" })
+    }
   }
 
   @Test("a full disk leaves the old output", .enabled(if: geteuid() == 0, "needs root for a tmpfs"))
