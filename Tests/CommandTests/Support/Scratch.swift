@@ -44,6 +44,8 @@ final class Scratch {
   /// A hard link to a file, or a copy of it.
   @discardableResult
   func link(_ source: URL, as name: String, isCopy: Bool = false) throws -> String {
+    // A copy must not go through an older link, into the file that others share.
+    try? FileManager.default.removeItem(at: url(name))
     // A hard link cannot leave its file system.
     if isCopy || (try? FileManager.default.linkItem(at: source, to: url(name))) == nil {
       try Data(contentsOf: source).write(to: url(name))
