@@ -5,7 +5,7 @@ package import TensorCore
 /// What a tensor does in the model, told by its name in the released dialect.
 ///
 /// Reports are grouped by role and recipes choose schemes by role. Source: the tensor table of
-/// the released checkpoints (`Docs/Architecture.md`).
+/// the released checkpoints, which `TensorInventory` has in full.
 package enum TensorRole: String, CaseIterable, Sendable {
   case embedding
   case head

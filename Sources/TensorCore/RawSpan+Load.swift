@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Every unchecked load of Kiln is in this file. The formats that Kiln reads are little-endian and
+// The unchecked loads of single values; kernels in C read whole rows. The formats that Kiln reads are little-endian and
 // so is every machine that Swift on Linux runs on.
 
 /// Loads of fixed-width integers and copies, at any alignment, bounds-checked.
