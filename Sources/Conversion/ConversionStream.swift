@@ -31,6 +31,8 @@ struct ConversionStream {
   let workers: Workers
   /// How the activity is called in progress reports.
   let activity: String
+  /// What is known about the bytes of the source.
+  let integrity: PackedIntegrity
   /// Whether NaN and infinities are counted in tensors that are copied, too.
   var countsNonFinite = false
 
@@ -58,6 +60,7 @@ struct ConversionStream {
     var batch = Batch()
     for (index, job) in jobs.enumerated() {
       let tensor = job.stored.tensor
+      try integrity.check(job.stored.name)
       guard job.encoding != tensor.encoding else {
         try flush(&batch, write: write, finished: finished)
         try finished(index, try copy(tensor, write: write))

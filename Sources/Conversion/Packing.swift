@@ -50,6 +50,8 @@ package struct Packing: Sendable {
   ) throws -> Report {
     let output = try OutputFile(path, replacing: replacing, byteCount: plan.fileByteCount)
     let writer = try KilnWriter(plan.layout, to: output)
+    let integrity = PackedIntegrity(plan.source.checkpoint)
+    try integrity.checkFiles()
     for file in plan.source.checkpoint.files {
       try writer.write(file.region.bytes)
     }
@@ -62,7 +64,7 @@ package struct Packing: Sendable {
     }
     let isLossless = !plan.items.contains { $0.encoding != $0.stored.tensor.encoding }
     let stream = ConversionStream(
-      workers: workers, activity: isLossless ? "convert" : "quantize",
+      workers: workers, activity: isLossless ? "convert" : "quantize", integrity: integrity,
       countsNonFinite: !isLossless)
     try stream.run(
       jobs, progress: progress,

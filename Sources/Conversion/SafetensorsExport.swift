@@ -73,6 +73,8 @@ package struct SafetensorsExport: Sendable {
   ) throws {
     let folder = try OutputFolder(
       path, replacing: replacing, byteCount: plan.byteCount, superseded: Self.isWeights)
+    let integrity = PackedIntegrity(source.checkpoint)
+    try integrity.checkFiles()
     for file in source.checkpoint.files {
       let output = try folder.file(named: file.name)
       try output.write(file.region.bytes)
@@ -84,7 +86,9 @@ package struct SafetensorsExport: Sendable {
       let output = try folder.file(named: shard.fileName)
       try output.write(shard.header.encoded())
       let jobs = shard.tensors.flatMap { tensors[$0].jobs }
-      try ConversionStream(workers: workers, activity: "convert").run(
+      let stream = ConversionStream(
+        workers: workers, activity: "convert", integrity: integrity)
+      try stream.run(
         jobs,
         progress: { report in
           progress(report.offset(by: completed, of: total))

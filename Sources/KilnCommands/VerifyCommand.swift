@@ -77,7 +77,8 @@ struct Verify: ParsableCommand {
     }
     if !findings.isEmpty {
       StandardError.print(
-        "kiln: \(model.model): \(findings.count) findings".asOneLine)
+        "kiln: \(model.model): \(findings.count) \(findings.count == 1 ? "finding" : "findings")"
+          .asOneLine)
       throw ExitCode(ExitStatus.checkFailed.rawValue)
     }
   }

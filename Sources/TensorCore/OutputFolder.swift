@@ -86,23 +86,31 @@ public final class OutputFolder {
       isOpen = false
       return
     }
+    // Files that stay are in both folders before the names change, so that a kill loses none.
+    let staying = try FolderListing.entries(of: target).filter { name in
+      FileKind(of: temporary.appending(name)) == nil && !superseded(name)
+    }
+    let files = staying.filter { FileKind(of: target.appending($0)) != .directory }
+    for name in files { try link(name) }
     // Both names change at once: there is never a moment without a complete folder.
-    try TemporaryOutputs.exchange(temporary, with: target) { settle() }
+    let folders = staying.filter { FileKind(of: target.appending($0)) == .directory }
+    try TemporaryOutputs.exchange(temporary, with: target) { () throws(Errno) in
+      // From here on the old folder has the temporary name.
+      for name in folders {
+        try SystemCalls.rename(temporary.appending(name), to: target.appending(name), .new)
+      }
+      TemporaryOutputs.remove(temporary)
+    }
     isOpen = false
     try TemporaryOutputs.synchronize(folder: target)
     try TemporaryOutputs.synchronize(folder: TemporaryOutputs.folder(of: target))
   }
 
-  /// Brings what is not superseded from the old folder, now under the temporary name, to the new one.
-  private func settle() {
-    for name in (try? FolderListing.entries(of: temporary)) ?? [] {
-      let (old, new) = (temporary.appending(name), target.appending(name))
-      if FileKind(of: new) != nil || superseded(name) {
-        SystemCalls.remove(old)
-      } else {
-        try? SystemCalls.rename(old, to: new, .new)
-      }
+  private func link(_ name: String) throws(FileError) {
+    do {
+      try SystemCalls.link(target.appending(name), as: temporary.appending(name))
+    } catch {
+      throw .cannotCreate(path.appending(name), operation: "link", error)
     }
-    SystemCalls.remove(temporary)
   }
 }

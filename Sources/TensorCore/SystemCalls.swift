@@ -58,6 +58,11 @@ enum SystemCalls {
     return unsafe FilePath(String(cString: resolved))
   }
 
+  /// Gives a file, or a symbolic link itself, a second name.
+  static func link(_ path: FilePath, as name: FilePath) throws(Errno) {
+    _ = try check(unsafe Glibc.link(path.string, name.string))
+  }
+
   /// Whether a path is a symbolic link, wherever it leads.
   static func isLink(_ path: FilePath) -> Bool {
     var status = stat()

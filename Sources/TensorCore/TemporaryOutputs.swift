@@ -91,15 +91,16 @@ public enum TemporaryOutputs {
 
   /// Swaps a complete folder with the one that has its final name, and has `settle` deal with that one.
   ///
-  /// A signal waits until both is done.
+  /// A signal waits until both is done. Once the names have changed the old folder is nobody's to
+  /// remove but `settle`'s: it may hold what is not ours.
   static func exchange(
-    _ temporary: FilePath, with path: FilePath, settle: () -> Void
+    _ temporary: FilePath, with path: FilePath, settle: () throws(Errno) -> Void
   ) throws(FileError) {
     do {
       try paths.withLock { paths throws(Errno) in
         try SystemCalls.rename(temporary, to: path, .exchange)
-        settle()
         paths.removeAll { $0 == temporary }
+        try settle()
       }
     } catch {
       throw .cannotCreate(path, operation: "rename", error)
