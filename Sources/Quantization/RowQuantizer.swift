@@ -27,6 +27,7 @@ package func quantizeRows(
   codes: inout MutableSpan<UInt8>, scales: inout MutableSpan<BFloat16>,
   on instructions: InstructionSet = .best
 ) -> QuantizationStatistics {
+  // Callers decide by the encoding before they come here; no input leads to this.
   guard case .quantized(let bits, _) = encoding else {
     preconditionFailure("\(encoding) is not an integer encoding")
   }

@@ -19,8 +19,8 @@ public final class OutputFolder {
   ///
   /// - Parameters:
   ///   - path: The final name.
-  ///   - replacing: Whether a folder of that name may be there. What it holds stays, but for what has the
-  ///     name of a new file and what is `superseded`.
+  ///   - replacing: Whether a folder of that name may be there, if it holds only files. They stay, but for
+  ///     what has the name of a new file and what is `superseded`.
   ///   - byteCount: How much will be written, checked against the free space.
   ///   - superseded: Whether a file of that name can only be a part of an earlier output.
   /// - Throws: `FileError.exists`, `.cannotCreate` or `.noSpace`.
@@ -61,6 +61,12 @@ public final class OutputFolder {
       guard !SystemCalls.isLink(path) else { throw .exists(path) }
     case .directory:
       guard replacing else { throw .exists(path) }
+      // A folder cannot be in two folders, so there would be a moment in which a kill strands it.
+      for name in try FolderListing.entries(of: path)
+      where FileKind(of: path.appending(name)) == .directory {
+        throw .cannotCreate(
+          path, operation: "replacing a folder that holds folders (\(name))", .directoryNotEmpty)
+      }
     case .regular, .special:
       throw replacing
         ? .cannotCreate(path, operation: "mkdir", .notDirectory) : .exists(path)
@@ -90,17 +96,10 @@ public final class OutputFolder {
     let staying = try FolderListing.entries(of: target).filter { name in
       FileKind(of: temporary.appending(name)) == nil && !superseded(name)
     }
-    let files = staying.filter { FileKind(of: target.appending($0)) != .directory }
-    for name in files { try link(name) }
-    // Both names change at once: there is never a moment without a complete folder.
-    let folders = staying.filter { FileKind(of: target.appending($0)) == .directory }
-    try TemporaryOutputs.exchange(temporary, with: target) { () throws(Errno) in
-      // From here on the old folder has the temporary name.
-      for name in folders {
-        try SystemCalls.rename(temporary.appending(name), to: target.appending(name), .new)
-      }
-      TemporaryOutputs.remove(temporary)
-    }
+    for name in staying { try link(name) }
+    // Both names change at once: there is never a moment without a complete folder. What then has the
+    // temporary name is the old folder, and all in it is superseded or linked in the new one.
+    try TemporaryOutputs.exchange(temporary, with: target)
     isOpen = false
     try TemporaryOutputs.synchronize(folder: target)
     try TemporaryOutputs.synchronize(folder: TemporaryOutputs.folder(of: target))

@@ -89,18 +89,15 @@ public enum TemporaryOutputs {
     try synchronize(folder: folder(of: target))
   }
 
-  /// Swaps a complete folder with the one that has its final name, and has `settle` deal with that one.
+  /// Swaps a complete folder with the one that has its final name, and removes that one.
   ///
-  /// A signal waits until both is done. Once the names have changed the old folder is nobody's to
-  /// remove but `settle`'s: it may hold what is not ours.
-  static func exchange(
-    _ temporary: FilePath, with path: FilePath, settle: () throws(Errno) -> Void
-  ) throws(FileError) {
+  /// A signal waits until both is done.
+  static func exchange(_ temporary: FilePath, with path: FilePath) throws(FileError) {
     do {
       try paths.withLock { paths throws(Errno) in
         try SystemCalls.rename(temporary, to: path, .exchange)
         paths.removeAll { $0 == temporary }
-        try settle()
+        remove(temporary)
       }
     } catch {
       throw .cannotCreate(path, operation: "rename", error)
