@@ -53,6 +53,9 @@ let package = Package(
     .systemLibrary(
       name: "CXXHash", pkgConfig: "libxxhash",
       providers: [.apt(["libxxhash-dev"]), .brew(["xxhash"])]),
+    .systemLibrary(
+      name: "CZstd", pkgConfig: "libzstd",
+      providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
     .systemLibrary(name: "CLinux"),
     .target(name: "CKernels", cSettings: kernelFlags),
 
@@ -63,7 +66,9 @@ let package = Package(
     .target(
       name: "Safetensors", dependencies: ["TensorCore", "JSON", system], swiftSettings: settings),
     .target(
-      name: "KilnFormat", dependencies: ["TensorCore", "JSON", "CXXHash", system],
+      name: "Compression", dependencies: ["TensorCore", "CZstd"], swiftSettings: kernelSettings),
+    .target(
+      name: "KilnFormat", dependencies: ["TensorCore", "JSON", "Compression", "CXXHash", system],
       swiftSettings: settings),
 
     // Checkpoints: one view of every kind of source.
@@ -106,7 +111,8 @@ let package = Package(
     .target(
       name: "KilnCommands",
       dependencies: [
-        "TensorCore", "JSON", "Checkpoints", "Tokenization", "Kernels", "Quantization",
+        "TensorCore", "JSON", "Compression", "Checkpoints", "Tokenization", "Kernels",
+        "Quantization",
         "KimiLinear", "Evaluation", "Inspection", "Conversion", "Safetensors", argumentParser,
         system,
       ],
@@ -121,7 +127,8 @@ let package = Package(
     tests(of: "TensorCore"),
     tests(of: "JSON"),
     tests(of: "Safetensors"),
-    tests(of: "KilnFormat"),
+    tests(of: "Compression"),
+    tests(of: "KilnFormat", with: ["Compression"]),
     tests(of: "Checkpoints", with: ["Safetensors"]),
     tests(
       of: "Conversion",

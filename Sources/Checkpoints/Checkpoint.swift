@@ -27,8 +27,8 @@ package struct Checkpoint: Sendable {
   package let files: [AuxiliaryFile]
   /// The files that hold tensors.
   package let dataFiles: [MappedFile]
-  /// The packed file, if it is one.
-  package let packed: KilnFile?
+  /// The packed model, if it is one.
+  package let packed: KilnModel?
   /// What is odd but no reason to refuse, one line each.
   package let warnings: [String]
 
@@ -42,13 +42,15 @@ package struct Checkpoint: Sendable {
     case .directory: self = try CheckpointFolder(path).open()
     case .special, .regular:
       let file = try MappedFile(path)
-      self = try KilnFile.recognizes(file) ? Checkpoint(packed: file) : Checkpoint(single: file)
+      self =
+        try KilnFile.recognizes(file)
+        ? Checkpoint(path, packed: KilnModel(KilnFile(mapped: file))) : Checkpoint(single: file)
     }
   }
 
   init(
     path: FilePath, kind: Kind, storedTensors: [StoredTensor], files: [AuxiliaryFile],
-    dataFiles: [MappedFile], packed: KilnFile? = nil, warnings: [String] = []
+    dataFiles: [MappedFile], packed: KilnModel? = nil, warnings: [String] = []
   ) {
     self.path = path
     self.kind = kind
@@ -59,24 +61,17 @@ package struct Checkpoint: Sendable {
     self.warnings = warnings
   }
 
-  private init(packed mapped: MappedFile) throws {
-    let file = try KilnFile(mapped: mapped)
-    let tensors = try file.header.tensors.map { entry in
-      let region = file.region(of: entry.extent)
-      // The header's own checks imply that this succeeds.
-      guard
-        let tensor = EncodedTensor(encoding: entry.encoding, shape: entry.shape, region: region)
-      else {
-        throw KilnFormatError.entry(mapped.path, name: entry.name.text, problem: "has a wrong size")
-      }
-      return StoredTensor(name: entry.name, tensor: tensor, sourceDType: entry.sourceDType)
-    }
+  init(_ path: FilePath, packed: KilnModel) throws {
+    let header = packed.header
     self.init(
-      path: mapped.path, kind: .packed, storedTensors: tensors,
-      files: file.header.files.map { entry in
-        AuxiliaryFile(name: entry.name, region: file.region(of: entry.extent))
+      path: path, kind: .packed,
+      storedTensors: try header.tensors.enumerated().map { index, entry in
+        try StoredTensor(entry, in: packed.file(ofTensor: index))
       },
-      dataFiles: [mapped], packed: file)
+      files: header.files.map { entry in
+        AuxiliaryFile(name: entry.name, region: packed.first.region(of: entry.extent))
+      },
+      dataFiles: packed.shards.map(\.file), packed: packed)
   }
 
   /// The recipe that a packed file was quantized with; null for any other checkpoint.

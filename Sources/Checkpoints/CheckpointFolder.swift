@@ -28,8 +28,8 @@ struct CheckpointFolder {
       (tensors, dataFiles) = try single(shardNames[0])
     } else if !shardNames.isEmpty {
       throw CheckpointError.missingIndex(path, shards: shardNames.count)
-    } else if let packed = entries.filter({ $0.hasSuffix(".kiln") }).only {
-      return try Checkpoint(path.appending(packed))
+    } else if entries.contains(where: Self.isPacked) {
+      return try packed(entries.filter(Self.isPacked))
     } else {
       throw CheckpointError.unrecognized(path)
     }
@@ -37,6 +37,22 @@ struct CheckpointFolder {
     return Checkpoint(
       path: path, kind: .folder, storedTensors: tensors, files: files, dataFiles: dataFiles,
       warnings: warnings)
+  }
+
+  private static func isPacked(_ name: String) -> Bool {
+    name.hasSuffix(".kiln") && !name.hasPrefix(".")
+  }
+
+  /// One packed file, or the shards of one model.
+  private func packed(_ names: [String]) throws -> Checkpoint {
+    guard names.count <= KilnModel.maximumShardCount else {
+      throw CheckpointError.unrecognized(path)
+    }
+    let files = try names.map { try KilnFile(path.appending($0)) }
+    let model =
+      files.count == 1 && files[0].header.shard == nil
+      ? try KilnModel(files[0]) : try KilnModel(shards: files, folder: path)
+    return try Checkpoint(path, packed: model)
   }
 
   private func single(_ name: String) throws -> ([StoredTensor], [MappedFile]) {
@@ -109,8 +125,4 @@ extension Checkpoint {
       path: mapped.path, kind: .safetensors, storedTensors: try file.storedTensors(),
       files: try AuxiliaryFiles.besideFile(mapped.path), dataFiles: [mapped])
   }
-}
-
-extension Array {
-  fileprivate var only: Element? { count == 1 ? first : nil }
 }

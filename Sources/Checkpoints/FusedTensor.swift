@@ -22,7 +22,7 @@ enum FusedTensor {
   static func split(_ stored: StoredTensor, path: FilePath) throws -> [StoredTensor] {
     let components = stored.name.components
     guard components.count >= 5, components[0] == "model", components[1] == "layers",
-      case .plain = stored.tensor.encoding
+      case .plain = stored.encoding
     else { return [stored] }
     let layer = components[0..<3].joined(separator: ".")
     let rest = components[3...].joined(separator: ".")
@@ -35,7 +35,7 @@ enum FusedTensor {
     case "self_attn.conv1d.weight":
       return try splitter.convolutions(layer: layer)
     default:
-      return [splitter.renamed("\(layer).\(releasedName(rest))")]
+      return [try splitter.renamed("\(layer).\(releasedName(rest))")]
     }
   }
 
@@ -60,18 +60,21 @@ private struct Splitter {
   let stored: StoredTensor
   let path: FilePath
 
-  private var dimensions: [Int] { stored.tensor.shape.dimensions }
+  private var dimensions: [Int] { stored.shape.dimensions }
 
-  func renamed(_ name: String) -> StoredTensor {
+  /// What is split was read from safetensors, where everything is in place.
+  private func tensor() throws -> EncodedTensor { try stored.load(workers: Workers(count: 1)) }
+
+  func renamed(_ name: String) throws -> StoredTensor {
     StoredTensor(
-      name: ExactString(name), tensor: stored.tensor, sourceDType: stored.sourceDType)
+      name: ExactString(name), tensor: try tensor(), sourceDType: stored.sourceDType)
   }
 
   /// `[E, n * rows, columns]` into n matrices `[rows, columns]` for each expert.
   func experts(layer: String, matrices: [String]) throws -> [StoredTensor] {
     // Without elements there could be more experts than names fit in memory.
     guard dimensions.count == 3, dimensions[1] % matrices.count == 0,
-      stored.tensor.shape.elementCount > 0, dimensions[0] <= ModelTensors.maximumCount
+      stored.shape.elementCount > 0, dimensions[0] <= ModelTensors.maximumCount
     else {
       throw failure(
         expected: matrices.count == 2
@@ -94,12 +97,13 @@ private struct Splitter {
   }
 
   private func cut(into names: [String], shape: [Int]) throws -> [StoredTensor] {
-    let byteCount = stored.tensor.region.byteCount / names.count
+    let whole = try tensor()
+    let byteCount = whole.region.byteCount / names.count
     return try names.enumerated().map { index, name in
-      let region = stored.tensor.region.part(index * byteCount..<(index + 1) * byteCount)
+      let region = whole.region.part(index * byteCount..<(index + 1) * byteCount)
       guard let shape = TensorShape(shape),
         let tensor = EncodedTensor(
-          encoding: stored.tensor.encoding, shape: shape, region: region)
+          encoding: whole.encoding, shape: shape, region: region)
       else { throw failure(expected: "\(names.count) parts of whole bytes") }
       return StoredTensor(
         name: ExactString(name), tensor: tensor, sourceDType: stored.sourceDType)
@@ -108,6 +112,6 @@ private struct Splitter {
 
   private func failure(expected: String) -> CheckpointError {
     .fusedTensor(
-      path, name: stored.name.text, shape: stored.tensor.shape.description, expected: expected)
+      path, name: stored.name.text, shape: stored.shape.description, expected: expected)
   }
 }

@@ -38,7 +38,7 @@ package struct ModelTensors: Sendable {
       if parts.count != 1 || parts[0].name != stored.name {
         assemblies.append(
           KilnHeader.Assembly(
-            name: stored.name, dtype: stored.sourceDType, shape: stored.tensor.shape,
+            name: stored.name, dtype: stored.sourceDType, shape: stored.shape,
             parts: parts.map(\.name)))
       }
     }

@@ -1,21 +1,79 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import KilnFormat
 package import TensorCore
 
-/// A named tensor of a checkpoint, with its bytes in place.
+/// A named tensor of a checkpoint: what it is, and a way to its bytes.
 package struct StoredTensor: Sendable {
+  private enum Content {
+    case inPlace(EncodedTensor)
+    case compressed(KilnFile, KilnHeader.TensorEntry)
+  }
+
   /// Its name.
   package let name: ExactString
-  /// Encoding, shape and bytes.
-  package let tensor: EncodedTensor
+  /// How values are written.
+  package let encoding: TensorEncoding
+  /// Dimensions, row-major.
+  package let shape: TensorShape
   /// Element type in the checkpoint that the weights came from; for quantized tensors it tells
   /// what they were before.
   package let sourceDType: DType
+  private let content: Content
 
+  /// A tensor whose bytes can be used where they are.
   package init(name: ExactString, tensor: EncodedTensor, sourceDType: DType) {
     self.name = name
-    self.tensor = tensor
+    encoding = tensor.encoding
+    shape = tensor.shape
     self.sourceDType = sourceDType
+    content = .inPlace(tensor)
+  }
+
+  /// A tensor of a packed file.
+  ///
+  /// - Throws: `KilnFormatError`.
+  init(_ entry: KilnHeader.TensorEntry, in file: KilnFile) throws {
+    name = entry.name
+    encoding = entry.encoding
+    shape = entry.shape
+    sourceDType = entry.sourceDType
+    content =
+      entry.extent.blockByteCounts == nil
+      ? .inPlace(try file.load(entry, workers: Workers(count: 1))) : .compressed(file, entry)
+  }
+
+  /// Bytes in its encoding.
+  package var byteCount: Int {
+    switch content {
+    case .inPlace(let tensor): tensor.region.byteCount
+    case .compressed: encoding.byteCount(shape) ?? 0
+    }
+  }
+
+  /// Bytes in its file: fewer if it is compressed.
+  package var storedByteCount: Int {
+    switch content {
+    case .inPlace(let tensor): tensor.region.byteCount
+    case .compressed(_, let entry): entry.extent.range.count
+    }
+  }
+
+  /// Whether its bytes must be unpacked into memory before they can be used.
+  package var isCompressed: Bool {
+    if case .compressed = content { true } else { false }
+  }
+
+  /// The tensor with its bytes: in place at once, or unpacked into memory of its own, which lives as
+  /// long as the result.
+  ///
+  /// - Parameter workers: Threads that unpack.
+  /// - Throws: `KilnFormatError` for a damaged block, `FileError` if there is no memory.
+  package func load(workers: Workers) throws -> EncodedTensor {
+    switch content {
+    case .inPlace(let tensor): tensor
+    case .compressed(let file, let entry): try file.load(entry, workers: workers)
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import KilnFormat
 package import SystemPackage
 package import TensorCore
 
@@ -7,12 +8,16 @@ package import TensorCore
 package enum ConversionError: KilnError, Equatable {
   /// A tensor is quantized already and would have to be rounded a second time.
   case alreadyQuantized(FilePath, name: String, stored: String, asked: String)
+  /// The shards would be too small for the model.
+  case tooManyShards(FilePath, count: Int)
+  /// A shard was asked for that the plan does not have.
+  case noSuchShard(number: Int, count: Int)
   /// The layout does not fit any file.
   case tooLarge(FilePath)
 
   package var category: ErrorCategory {
     switch self {
-    case .alreadyQuantized: .usage
+    case .alreadyQuantized, .tooManyShards, .noSuchShard: .usage
     case .tooLarge: .badData
     }
   }
@@ -22,6 +27,11 @@ package enum ConversionError: KilnError, Equatable {
     case .alreadyQuantized(let path, let name, let stored, let asked):
       "\(path): tensor \"\(name)\" is \(stored) already and \(asked) was asked for; quantize from the"
         + " original checkpoint"
+    case .tooManyShards(let path, let count):
+      "\(path): would need \(count) shards of that size, expected at most"
+        + " \(KilnModel.maximumShardCount)"
+    case .noSuchShard(let number, let count):
+      "there is no shard \(number): the model has \(count) of that size"
     case .tooLarge(let path):
       "\(path): the packed file would be too large"
     }

@@ -43,13 +43,13 @@ struct ConversionStream {
   ///   - progress: Told after each batch.
   ///   - write: Called with the bytes of all tensors, in order; nothing else is written between.
   ///   - finished: Called when a tensor's bytes have all been written.
-  /// - Throws: What `write` and `finished` throw.
+  /// - Throws: What `write` and `finished` throw, or what is wrong with a packed source.
   func run(
     _ jobs: [Job], progress: Progress.Handler,
     write: (RawSpan) throws -> Void,
     finished: (_ job: Int, QuantizationStatistics) throws -> Void
   ) throws {
-    let total = jobs.reduce(0) { $0 + $1.stored.tensor.region.byteCount }
+    let total = jobs.reduce(0) { $0 + $1.stored.byteCount }
     var completed = 0
     func report(_ index: Int) {
       progress(
@@ -59,8 +59,8 @@ struct ConversionStream {
     }
     var batch = Batch()
     for (index, job) in jobs.enumerated() {
-      let tensor = job.stored.tensor
       try integrity.check(job.stored.name)
+      let tensor = try job.stored.load(workers: workers)
       guard job.encoding != tensor.encoding else {
         try flush(&batch, write: write, finished: finished)
         try finished(index, try copy(tensor, write: write))

@@ -1,77 +1,106 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Checkpoints
-package import Kernels
 import KilnFormat
 import KimiLinear
 package import Quantization
 package import SystemPackage
 package import TensorCore
 
-/// Writes a packed file by a plan.
+/// Writes a packed model by a plan: one file, or a folder of shards.
 package struct Packing: Sendable {
   private let plan: PackingPlan
+  private let selected: Range<Int>
   private let workers: Workers
 
   /// - Parameters:
   ///   - plan: What to write.
+  ///   - shards: Numbers of the shards to write, from 1 on; nil for all.
   ///   - workers: Threads. The bytes do not depend on their number.
-  package init(_ plan: PackingPlan, workers: Workers) {
+  /// - Throws: `ConversionError.noSuchShard`.
+  package init(
+    _ plan: PackingPlan, shards: ClosedRange<Int>? = nil, workers: Workers
+  ) throws {
     self.plan = plan
     self.workers = workers
+    let all = 1...plan.shards.count
+    let asked = shards ?? all
+    guard all.contains(asked.lowerBound), all.contains(asked.upperBound) else {
+      throw ConversionError.noSuchShard(
+        number: all.contains(asked.lowerBound) ? asked.upperBound : asked.lowerBound,
+        count: all.upperBound)
+    }
+    selected = asked.lowerBound - 1..<asked.upperBound
   }
 
   /// What happened to the tensors.
   package struct Report: Sendable {
     /// One entry for each item of the plan; for tensors that were kept, only what is not finite.
     package fileprivate(set) var statistics: [QuantizationStatistics]
-    /// Bytes of the packed file.
-    package let fileByteCount: Int
+    /// Bytes of all files that were written.
+    package fileprivate(set) var fileByteCount = 0
+    /// Files that were written.
+    package fileprivate(set) var fileCount = 0
+    /// Tensors that an earlier run had written.
+    package fileprivate(set) var resumedTensorCount = 0
   }
 
   /// Checks the place of the output as `run` does, without writing.
   ///
   /// - Throws: `FileError`.
   package func checkTarget(_ path: FilePath, replacing: Bool) throws {
-    try OutputFile.checkTarget(path, replacing: replacing)
-    try OutputFile.checkSpace(for: path, byteCount: plan.fileByteCount)
+    if plan.isSharded {
+      try OutputFolder.checkTarget(path, replacing: replacing)
+    } else {
+      try OutputFile.checkTarget(path, replacing: replacing)
+    }
+    try OutputFile.checkSpace(for: path, byteCount: plannedByteCount)
   }
 
-  /// Writes the file.
+  private var plannedByteCount: Int {
+    plan.shards[selected].reduce(0) { $0 + $1.plainLayout.fileByteCount }
+  }
+
+  /// Writes the model.
   ///
   /// - Parameters:
-  ///   - path: Its name.
-  ///   - replacing: Whether a file of that name may be replaced.
+  ///   - path: The name of the file or the folder.
+  ///   - replacing: Whether what has that name may be replaced.
+  ///   - resuming: Whether to go on where an earlier run of the same job was killed, and to leave what
+  ///     is needed for that if this one fails.
   ///   - progress: Told how far it is.
   /// - Returns: What was measured.
   /// - Throws: `FileError`; then nothing is left under that name, or what was there before.
   package func run(
-    to path: FilePath, replacing: Bool, progress: Progress.Handler
+    to path: FilePath, replacing: Bool, resuming: Bool = false,
+    progress: @escaping Progress.Handler
   ) throws -> Report {
-    let output = try OutputFile(path, replacing: replacing, byteCount: plan.fileByteCount)
-    let writer = try KilnWriter(plan.layout, to: output)
-    let integrity = PackedIntegrity(plan.source.checkpoint)
-    try integrity.checkFiles()
-    for file in plan.source.checkpoint.files {
-      try writer.write(file.region.bytes)
-    }
+    let checkpoint = plan.source.checkpoint
+    try PackedIntegrity(checkpoint).checkFiles()
+    let target = try PackingTarget(
+      path, isFolder: plan.isSharded, replacing: replacing, resuming: resuming,
+      byteCount: plannedByteCount, fileNames: plan.shards[selected].map(\.fileName))
+    let journal = try Journal(
+      for: target.place,
+      job: Checksum.of("\(plan.digest) \(selected) \(checkpoint.fingerprint)"),
+      resuming: resuming)
     var report = Report(
       statistics: [QuantizationStatistics](
-        repeating: QuantizationStatistics(), count: plan.items.count),
-      fileByteCount: plan.fileByteCount)
-    let jobs = plan.items.map { item in
-      ConversionStream.Job(stored: item.stored, encoding: item.encoding, method: item.method)
+        repeating: QuantizationStatistics(), count: plan.items.count))
+    var run = PackingRun(
+      plan: plan, workers: workers, target: target, journal: journal, progress: progress,
+      totalByteCount: plan.shards[selected].reduce(0) { sum, shard in
+        plan.items[shard.items].reduce(sum) { $0 + $1.stored.byteCount }
+      })
+    for shard in plan.shards[selected] {
+      report.fileByteCount += try run.write(shard)
+      report.fileCount += 1
     }
-    let isLossless = !plan.items.contains { $0.encoding != $0.stored.tensor.encoding }
-    let stream = ConversionStream(
-      workers: workers, activity: isLossless ? "convert" : "quantize", integrity: integrity,
-      countsNonFinite: !isLossless)
-    try stream.run(
-      jobs, progress: progress,
-      write: { try writer.write($0) },
-      finished: { job, statistics in report.statistics[job] = statistics })
-    for file in plan.source.checkpoint.dataFiles { try file.checkSize() }
-    try writer.commit()
+    for (item, statistics) in run.statistics { report.statistics[item] = statistics }
+    report.resumedTensorCount = run.resumedTensorCount
+    for file in checkpoint.dataFiles { try file.checkSize() }
+    try run.commit()
+    journal.remove()
     return report
   }
 }

@@ -2,7 +2,6 @@
 
 package import Checkpoints
 import JSON
-package import Kernels
 import KilnFormat
 package import KimiLinear
 package import Quantization
@@ -25,51 +24,88 @@ package struct PackingPlan: Sendable {
     package let note: String?
 
     /// Bytes in the packed file.
-    package var byteCount: Int { encoding.byteCount(stored.tensor.shape) ?? 0 }
+    package var byteCount: Int { encoding.byteCount(stored.shape) ?? 0 }
     /// Whether values are rounded now.
-    package var isQuantizedNow: Bool { encoding.isQuantized && encoding != stored.tensor.encoding }
+    package var isQuantizedNow: Bool { encoding.isQuantized && encoding != stored.encoding }
+  }
+
+  /// How the tensors are divided and stored.
+  package struct Options: Sendable {
+    /// Most bytes of tensors in a file, before compression; nil for one file.
+    package var shardByteCount: Int?
+    /// How hard to compress, one of `BlockCodec.levels`; nil for not at all.
+    package var compressionLevel: Int?
+
+    /// One file, not compressed, unless something else is asked for.
+    package init(shardByteCount: Int? = nil, compressionLevel: Int? = nil) {
+      self.shardByteCount = shardByteCount
+      self.compressionLevel = compressionLevel
+    }
+  }
+
+  /// One file of the output.
+  struct Shard: Sendable {
+    /// Its name in a folder of shards.
+    let fileName: String
+    /// Which tensors it has.
+    let items: Range<Int>
+    /// Where everything is.
+    let layout: KilnLayout
+    /// The same without compression, for when that is not larger.
+    let plainLayout: KilnLayout
+    /// Files that travel inside.
+    var fileCount: Int { layout.header.files.count }
+    /// Files and tensors.
+    var entryCount: Int { fileCount + items.count }
   }
 
   /// The source.
   package let source: CheckedCheckpoint
   /// The tensors, in the order of the file.
   package let items: [Item]
-  let layout: KilnLayout
+  /// How they are stored.
+  package let options: Options
+  let shards: [Shard]
+  /// A checksum of everything that was decided.
+  let digest: UInt64
 
-  /// Bytes of the packed file.
-  package var fileByteCount: Int { layout.fileByteCount }
+  /// Bytes of all files together; with compression at most.
+  package var fileByteCount: Int { shards.reduce(0) { $0 + $1.plainLayout.fileByteCount } }
+  /// Number of files.
+  package var shardCount: Int { shards.count }
+  /// Whether the output is a folder of shards.
+  package var isSharded: Bool { options.shardByteCount != nil }
 
-  /// Plans a packed file.
+  /// Plans a packed model.
   ///
   /// - Parameters:
   ///   - source: The checkpoint.
   ///   - recipe: How to quantize; nil to keep every tensor bit for bit.
   ///   - producer: Program and version, for the header.
-  /// - Throws: `ConversionError.alreadyQuantized`.
-  package init(_ source: CheckedCheckpoint, recipe: Recipe?, producer: String) throws {
+  ///   - options: How to store the tensors.
+  /// - Throws: `ConversionError.alreadyQuantized`, `.tooManyShards` or `.tooLarge`.
+  package init(
+    _ source: CheckedCheckpoint, recipe: Recipe?, producer: String, options: Options = Options()
+  ) throws {
     let checkpoint = source.checkpoint
     let items = try source.tensors.tensors.map { stored in
       try Self.item(stored, role: source.role(of: stored.name), recipe: recipe, checkpoint)
     }
-    let orders = items.map { TensorOrder($0.stored.name) }
-    let tensors = items.enumerated().map { index, item in
-      KilnLayout.Tensor(
-        name: item.stored.name, encoding: item.encoding, shape: item.stored.tensor.shape,
-        sourceDType: item.stored.sourceDType,
-        continuesRun: index > 0 && orders[index].continuesExpert(of: orders[index - 1]))
+    let draft = ShardDraft(
+      items: items, options: options, producer: producer,
+      source: Self.provenance(checkpoint), recipe: recipe?.json ?? checkpoint.recipe,
+      files: checkpoint.files, assemblies: source.tensors.assemblies)
+    guard draft.parts.count <= KilnModel.maximumShardCount else {
+      throw ConversionError.tooManyShards(checkpoint.path, count: draft.parts.count)
     }
-    guard
-      let layout = KilnLayout(
-        producer: producer, source: Self.provenance(checkpoint),
-        recipe: recipe?.json ?? checkpoint.recipe,
-        files: checkpoint.files.map {
-          KilnLayout.File(name: $0.name, byteCount: $0.region.byteCount)
-        },
-        tensors: tensors, assemblies: source.tensors.assemblies)
-    else { throw ConversionError.tooLarge(checkpoint.path) }
+    guard let (shards, digest) = draft.shards() else {
+      throw ConversionError.tooLarge(checkpoint.path)
+    }
     self.source = source
     self.items = items
-    self.layout = layout
+    self.options = options
+    self.shards = shards
+    self.digest = digest
   }
 
   private static func item(
@@ -77,11 +113,11 @@ package struct PackingPlan: Sendable {
   ) throws -> Item {
     guard let recipe else {
       return Item(
-        stored: stored, role: role, encoding: stored.tensor.encoding, method: .roundToNearest,
+        stored: stored, role: role, encoding: stored.encoding, method: .roundToNearest,
         note: nil)
     }
     let decision = recipe.decision(
-      name: stored.name, role: role, shape: stored.tensor.shape, source: stored.tensor.encoding)
+      name: stored.name, role: role, shape: stored.shape, source: stored.encoding)
     if case .alreadyQuantized(let storedAs, let asked) = decision.reason {
       throw ConversionError.alreadyQuantized(
         checkpoint.path, name: stored.name.text, stored: storedAs.description,
@@ -97,16 +133,16 @@ package struct PackingPlan: Sendable {
     checkpoint.packed?.header.source
       ?? KilnHeader.Source(
         format: "safetensors", tensorCount: checkpoint.storedTensors.count,
-        byteCount: checkpoint.storedTensors.reduce(0) { $0 + $1.tensor.region.byteCount })
+        byteCount: checkpoint.storedTensors.reduce(0) { $0 + $1.byteCount })
   }
 }
 
 extension PackingPlan {
   /// About how much memory writing takes, in bytes.
   package func peakMemoryByteCount(workers: Workers) -> Int {
-    let scales = items.map { $0.encoding.scaleByteCount($0.stored.tensor.shape) }.max() ?? 0
+    let scales = items.map { $0.encoding.scaleByteCount($0.stored.shape) }.max() ?? 0
     return ConversionStream.peakMemoryByteCount(
-      largestTensor: items.map(\.stored.tensor.region.byteCount).max() ?? 0, workers: workers)
+      largestTensor: items.map(\.stored.byteCount).max() ?? 0, workers: workers)
       + scales
   }
 }

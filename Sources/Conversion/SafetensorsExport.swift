@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Checkpoints
-package import Kernels
 import KilnFormat
 package import KimiLinear
 import Quantization
@@ -49,7 +48,7 @@ package struct SafetensorsExport: Sendable {
   /// About how much memory writing takes, in bytes.
   package var peakMemoryByteCount: Int {
     ConversionStream.peakMemoryByteCount(
-      largestTensor: source.tensors.tensors.map(\.tensor.region.byteCount).max() ?? 0,
+      largestTensor: source.tensors.tensors.map(\.byteCount).max() ?? 0,
       workers: workers)
   }
 
@@ -66,95 +65,50 @@ package struct SafetensorsExport: Sendable {
   /// - Parameters:
   ///   - path: Its name.
   ///   - replacing: Whether a folder of that name may be replaced.
+  ///   - resuming: Whether to go on where an earlier run of the same job was killed, and to leave what
+  ///     is needed for that if this one fails.
   ///   - progress: Told how far it is.
+  /// - Returns: Tensors that an earlier run had written.
   /// - Throws: `FileError`; then nothing is left under that name, or what was there before.
   package func run(
-    to path: FilePath, replacing: Bool, progress: @escaping Progress.Handler
-  ) throws {
-    let folder = try OutputFolder(
-      path, replacing: replacing, byteCount: plan.byteCount, superseded: Self.isWeights)
-    let integrity = PackedIntegrity(source.checkpoint)
+    to path: FilePath, replacing: Bool, resuming: Bool = false,
+    progress: @escaping Progress.Handler
+  ) throws -> Int {
+    let checkpoint = source.checkpoint
+    let integrity = PackedIntegrity(checkpoint)
     try integrity.checkFiles()
-    for file in source.checkpoint.files {
+    let folder = try OutputFolder(
+      path, replacing: replacing, byteCount: plan.byteCount, resuming: resuming,
+      superseded: Self.isWeights)
+    if resuming { try folder.removeFiles(except: Set(plan.shards.map(\.fileName))) }
+    let headers = plan.shards.map { $0.header.encoded() }
+    let journal = try Journal(
+      for: folder.target,
+      job: Checksum.of(headers.flatMap { $0 } + Array("\(checkpoint.fingerprint)".utf8)),
+      resuming: resuming)
+    for file in checkpoint.files {
       let output = try folder.file(named: file.name)
+      try output.resume(at: 0)
       try output.write(file.region.bytes)
       try output.commit()
     }
-    var completed = 0
-    let total = source.tensors.tensors.reduce(0) { $0 + $1.tensor.region.byteCount }
-    for shard in plan.shards {
-      let output = try folder.file(named: shard.fileName)
-      try output.write(shard.header.encoded())
-      let jobs = shard.tensors.flatMap { tensors[$0].jobs }
-      let stream = ConversionStream(
-        workers: workers, activity: "convert", integrity: integrity)
-      try stream.run(
-        jobs,
-        progress: { report in
-          progress(report.offset(by: completed, of: total))
-        },
-        write: { try output.write($0) }, finished: { _, _ in })
-      completed += jobs.reduce(0) { $0 + $1.stored.tensor.region.byteCount }
-      try output.commit()
+    var run = ExportRun(
+      stream: ConversionStream(workers: workers, activity: "convert", integrity: integrity),
+      folder: folder, journal: journal, isResuming: resuming, progress: progress,
+      totalByteCount: source.tensors.tensors.reduce(0) { $0 + $1.byteCount })
+    for (shard, header) in zip(plan.shards, headers) {
+      try run.write(
+        shard.fileName, header: header, tensors: shard.tensors.map { tensors[$0] })
     }
     if plan.shards.count > 1 {
       let output = try folder.file(named: SafetensorsIndex.fileName)
+      try output.resume(at: 0)
       try output.write(SafetensorsIndex.encoded(plan))
       try output.commit()
     }
-    for file in source.checkpoint.dataFiles { try file.checkSize() }
+    for file in checkpoint.dataFiles { try file.checkSize() }
     try folder.commit()
-  }
-}
-
-/// One tensor of the folder, made of one or more tensors of the packed file.
-private struct ExportedTensor: Sendable {
-  let planned: ShardPlan.Tensor
-  let jobs: [ConversionStream.Job]
-
-  static func all(of tensors: ModelTensors, dtype: DType) -> [ExportedTensor] {
-    var assembled = Set<ExactString>()
-    var exported: [ExportedTensor] = []
-    for assembly in tensors.assemblies {
-      assembled.formUnion(assembly.parts)
-      exported.append(
-        ExportedTensor(
-          name: assembly.name, shape: assembly.shape,
-          parts: assembly.parts.compactMap { tensors[$0] },
-          dtype: dtype))
-    }
-    for stored in tensors.tensors where !assembled.contains(stored.name) {
-      exported.append(
-        ExportedTensor(
-          name: stored.name, shape: stored.tensor.shape, parts: [stored], dtype: dtype))
-    }
-    let orders = exported.map { TensorOrder($0.planned.name) }
-    return exported.indices.sorted { orders[$0] < orders[$1] }.map { exported[$0] }
-  }
-
-  /// `dtype` is for tensors of which a part is quantized.
-  private init(name: ExactString, shape: TensorShape, parts: [StoredTensor], dtype: DType) {
-    // Parts that were kept have one type, that of the source; one that was not decides for all.
-    let kept = Set(parts.map(\.tensor.encoding))
-    let target: DType
-    if kept.count == 1, case .plain(let only)? = kept.first {
-      target = only
-    } else {
-      target = dtype
-    }
-    jobs = parts.map { part in
-      ConversionStream.Job(stored: part, encoding: .plain(target), method: .roundToNearest)
-    }
-    planned = ShardPlan.Tensor(
-      name: name, dtype: target, shape: shape,
-      byteCount: target.byteCount(elementCount: shape.elementCount) ?? 0)
-  }
-}
-
-extension Progress {
-  /// The same report as a part of something larger.
-  fileprivate func offset(by done: Int, of total: Int) -> Progress {
-    Progress(
-      activity: activity, detail: detail, completed: completed + done, total: total, unit: unit)
+    journal.remove()
+    return run.resumedTensorCount
   }
 }

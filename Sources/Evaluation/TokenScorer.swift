@@ -3,6 +3,7 @@
 import Glibc
 package import Kernels
 package import KimiLinear
+package import TensorCore
 
 /// Computes ln p of given tokens from hidden states, without a logits matrix for the vocabulary.
 ///

@@ -12,15 +12,15 @@ package struct ModelSummary: Sendable {
     package fileprivate(set) var parameterCount = 0
     package fileprivate(set) var byteCount = 0
 
-    /// Bits for each parameter.
+    /// Bits for each parameter, as they are stored.
     package var bitsPerWeight: Double {
       parameterCount == 0 ? 0 : Double(byteCount) * 8 / Double(parameterCount)
     }
 
-    fileprivate mutating func add(_ tensor: EncodedTensor) {
+    fileprivate mutating func add(_ tensor: StoredTensor) {
       tensorCount += 1
       parameterCount += tensor.shape.elementCount
-      byteCount += tensor.region.byteCount
+      byteCount += tensor.storedByteCount
     }
   }
 
@@ -43,13 +43,12 @@ package struct ModelSummary: Sendable {
     var roles: [TensorRole: (share: Share, encodings: Set<String>)] = [:]
     var encodings: [String: Share] = [:]
     for stored in checked.tensors.tensors {
-      let tensor = stored.tensor
-      let encoding = tensor.encoding.description
-      total.add(tensor)
+      let encoding = stored.encoding.description
+      total.add(stored)
       let role = checked.role(of: stored.name)
-      roles[role, default: (Share(), [])].share.add(tensor)
+      roles[role, default: (Share(), [])].share.add(stored)
       roles[role, default: (Share(), [])].encodings.insert(encoding)
-      encodings[encoding, default: Share()].add(tensor)
+      encodings[encoding, default: Share()].add(stored)
     }
     byRole = TensorRole.allCases.compactMap { role in
       roles[role].map { (role, $0.share, $0.encodings.sorted()) }

@@ -41,10 +41,10 @@ package struct Verification: Sendable {
   ///   - progress: Told how far it is.
   package init(_ checkpoint: Checkpoint, workers: Workers, progress: Progress.Handler) {
     let tensors = checkpoint.storedTensors
-    let total = tensors.reduce(0) { $0 + $1.tensor.region.byteCount }
+    let total = tensors.reduce(0) { $0 + $1.storedByteCount }
     tensorCount = tensors.count
     byteCount = total
-    let packed = checkpoint.packed
+    let packed = checkpoint.packed?.first
     if let packed { findings += Self.damage(outsideTensorsOf: packed) }
     // A lone file of tensors has no configuration to be compared with.
     if checkpoint.kind != .safetensors || checkpoint.hasFile("config.json") {
@@ -64,8 +64,7 @@ package struct Verification: Sendable {
       }
       for (stored, result) in zip(batch, results) {
         findings += result
-        completed += stored.tensor.region.byteCount
-        stored.tensor.region.release()
+        completed += stored.storedByteCount
       }
       progress(
         Progress(
@@ -84,7 +83,7 @@ package struct Verification: Sendable {
         room = 1 << 28
       }
       batches[batches.count - 1].append(tensor)
-      room -= tensor.tensor.region.byteCount
+      room -= tensor.storedByteCount
     }
     return batches
   }
@@ -115,13 +114,14 @@ package struct Verification: Sendable {
               + " \(extent.range.lowerBound + first * KilnHeader.blockByteCount)"))
       }
     }
-    let values = NonFiniteCount(stored.tensor)
+    guard let tensor = try? stored.load(workers: Workers(count: 1)) else { return findings }
+    let values = NonFiniteCount(tensor)
     if values.nanCount + values.infinityCount > 0 {
       findings.append(
         Finding(
           subject: stored.name.text,
           problem: "\(values.nanCount) NaN and \(values.infinityCount) infinite"
-            + (stored.tensor.encoding.isQuantized ? " scales" : " values")))
+            + (stored.encoding.isQuantized ? " scales" : " values")))
     }
     return findings
   }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import TensorCore
+
 extension MutableSpan where Element == Float {
   /// Takes the elements of a span of the same length.
   @inline(__always)

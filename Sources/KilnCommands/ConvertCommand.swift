@@ -19,9 +19,12 @@ struct Convert: ParsableCommand {
         kiln convert checkpoint/ model.kiln
         kiln convert model.kiln folder/
         kiln convert int4.kiln folder/ --dtype bf16
+        kiln convert checkpoint/ model.kiln --compress zstd --resume
+        kiln convert shards/ model.kiln
 
       Nothing is rounded: there and back again, every tensor and every file has
       the same bytes. Quantized tensors become code times scale, exact in f32.
+      A packed model is packed again if the output's name ends in .kiln.
       """)
 
   /// Element types for tensors that were quantized.
@@ -33,7 +36,8 @@ struct Convert: ParsableCommand {
   }
 
   @Argument(
-    help: "A checkpoint folder or .safetensors file, or a .kiln file.", completion: .file(),
+    help: "A checkpoint folder or .safetensors file, a .kiln file, or a folder of .kiln shards.",
+    completion: .file(),
     transform: { FilePath($0) })
   var source: FilePath
 
@@ -48,11 +52,7 @@ struct Convert: ParsableCommand {
       discussion: "Default: f32, in which they are exact. Other tensors keep their type."))
   var dtype: ExportType?
 
-  @Option(
-    help: ArgumentHelp(
-      "Most bytes of tensors in a safetensors file, such as 2GB or 500MiB.",
-      discussion: "Default: 5GB.", valueName: "size"))
-  var shardSize: ByteSize?
+  @OptionGroup var packed: PackedOutputOptions
 
   @Flag(help: "Print what would be written, and write nothing.")
   var dryRun = false
@@ -62,49 +62,60 @@ struct Convert: ParsableCommand {
 
   func run() throws {
     let checked = try Inputs.open(source, for: output, common)
-    try checked.checkpoint.isPacked ? export(checked) : pack(checked)
+    // A packed model goes back to a folder, unless the name says that it is to be packed again:
+    // merged, divided, or compressed in another way.
+    try checked.checkpoint.isPacked && output.extension != "kiln" ? export(checked) : pack(checked)
   }
 
   private func pack(_ checked: CheckedCheckpoint) throws {
-    guard dtype == nil, shardSize == nil else {
-      throw UsageError("--dtype and --shard-size are for converting a .kiln file to a folder")
+    guard dtype == nil else {
+      throw UsageError("--dtype is for converting a .kiln file to a folder")
     }
-    let plan = try PackingPlan(checked, recipe: nil, producer: Inputs.producer)
-    let packing = Packing(plan, workers: common.workers)
+    let plan = try PackingPlan(
+      checked, recipe: nil, producer: Inputs.producer, options: packed.packing)
+    let packing = try Packing(plan, shards: packed.shards?.range, workers: common.workers)
+    var report: Packing.Report?
     if dryRun {
       try packing.checkTarget(output, replacing: overwrite.force)
     } else {
       let printer = common.progressPrinter()
-      _ = try packing.run(to: output, replacing: overwrite.force, progress: printer.show)
+      report = try packing.run(
+        to: output, replacing: overwrite.force, resuming: packed.resume, progress: printer.show)
       printer.finish()
     }
-    try report(
-      tensors: plan.items.count, bytes: plan.fileByteCount, files: 1,
-      memory: plan.peakMemoryByteCount(workers: common.workers))
+    let resumed = report?.resumedTensorCount ?? 0
+    common.note(PackedOutputOptions.resumedMessages(resumed, of: plan.items.count))
+    try self.report(
+      tensors: plan.items.count, bytes: report?.fileByteCount ?? plan.fileByteCount,
+      files: report?.fileCount ?? plan.shardCount,
+      memory: plan.peakMemoryByteCount(workers: common.workers), resumed: resumed)
   }
 
   private func export(_ checked: CheckedCheckpoint) throws {
-    guard output.extension != "kiln" else {
+    guard packed.compress.level == nil, packed.shards == nil else {
       throw UsageError(
-        "\(source) is a .kiln file already; name a folder to convert it to, or use quantize")
+        "--compress and --shards are for .kiln outputs, and \(output) does not end in .kiln")
     }
     let export = SafetensorsExport(
       checked, dtype: (dtype ?? .f32).dtype,
-      shardByteCount: shardSize?.byteCount ?? ShardPlan.defaultShardByteCount,
+      shardByteCount: packed.shardSize?.byteCount ?? ShardPlan.defaultShardByteCount,
       workers: common.workers)
+    var resumed = 0
     if dryRun {
       try export.checkTarget(output, replacing: overwrite.force)
     } else {
       let printer = common.progressPrinter()
-      try export.run(to: output, replacing: overwrite.force, progress: printer.show)
+      resumed = try export.run(
+        to: output, replacing: overwrite.force, resuming: packed.resume, progress: printer.show)
       printer.finish()
     }
+    common.note(PackedOutputOptions.resumedMessages(resumed, of: export.tensorCount))
     try report(
       tensors: export.tensorCount, bytes: export.byteCount, files: export.shardCount,
-      memory: export.peakMemoryByteCount)
+      memory: export.peakMemoryByteCount, resumed: resumed)
   }
 
-  private func report(tensors: Int, bytes: Int, files: Int, memory: Int) throws {
+  private func report(tensors: Int, bytes: Int, files: Int, memory: Int, resumed: Int) throws {
     if common.json {
       try StandardOutput.print(json: [
         "output": .string(output.string),
@@ -112,14 +123,16 @@ struct Convert: ParsableCommand {
         "tensors": .integer(tensors),
         "bytes": .integer(bytes),
         "files": .integer(files),
+        "resumed_tensors": .integer(resumed),
         "peak_memory_bytes_estimate": .integer(memory),
       ])
     } else {
       let verb = dryRun ? "would write" : "wrote"
       let fileText = files == 1 ? "" : " in \(files) files"
+      let atMost = dryRun && packed.compress.level != nil ? "at most " : ""
       try StandardOutput.print(
         "\(verb) \(output.string.asOneLine): \(Quantities.grouped(tensors)) tensors,"
-          + " \(Quantities.bytes(bytes))\(fileText)"
+          + " \(atMost)\(Quantities.bytes(bytes))\(fileText)"
           + (dryRun ? "; peak memory about \(Quantities.bytes(memory))" : ""))
     }
   }

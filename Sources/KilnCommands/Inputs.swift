@@ -60,7 +60,7 @@ enum Inputs {
     guard let identity = FileIdentity(of: output) else { return }
     let index = checkpoint.path.appending(SafetensorsIndex.fileName)
     let inputs = Set(
-      checkpoint.dataFiles.map(\.identity) + checkpoint.files.map(\.region.file.identity)
+      checkpoint.dataFiles.map(\.identity) + checkpoint.files.compactMap(\.region.file?.identity)
         + ([checkpoint.path, index] + others).compactMap { FileIdentity(of: $0) })
     var touched = [identity]
     if FileKind(of: output) == .directory {

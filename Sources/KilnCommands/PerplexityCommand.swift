@@ -90,9 +90,11 @@ struct MeasurePerplexity: ParsableCommand {
       throw TextError.tooShort(
         text, tokens: tokens.count, needed: score == .all ? 2 : context / 2 + 1)
     }
+    try PackedIntegrity(checkpoint).checkAll(workers: common.workers)
     let options = Model.Options(kernel: kernel.kernel, workers: common.workers)
     let run = PerplexityRun(
-      try Model(checked), tokens: tokens, windows: windows, options: options)
+      try Model(checked, workers: common.workers), tokens: tokens, windows: windows,
+      options: options)
     let printer = common.progressPrinter()
     let summary = try run.run(progress: printer.show) { token in
       guard token.logProbability.isFinite else {

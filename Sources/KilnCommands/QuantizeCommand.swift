@@ -18,6 +18,8 @@ struct Quantize: ParsableCommand {
         kiln quantize checkpoint/ model.kiln --scheme int4-g32 --method search
         kiln quantize checkpoint/ model.kiln --scheme int8-g32 --set embedding=bf16
         kiln quantize checkpoint/ model.kiln --recipe recipe.json --dry-run
+        kiln quantize checkpoint/ model.kiln --scheme int4-g32 --resume
+        kiln quantize checkpoint/ shards/ --scheme int4-g32 --shard-size 5GB
 
       --scheme applies to experts, dense MLPs and KDA projections; MLA projections,
       embedding and head get 8 bits with the same groups. Norms, router,
@@ -29,7 +31,9 @@ struct Quantize: ParsableCommand {
     transform: { FilePath($0) })
   var source: FilePath
 
-  @Argument(help: "The .kiln file to write.", completion: .file(), transform: { FilePath($0) })
+  @Argument(
+    help: "The .kiln file to write; with --shard-size, the folder.", completion: .file(),
+    transform: { FilePath($0) })
   var output: FilePath
 
   @OptionGroup var recipeOptions: RecipeOptions
@@ -37,6 +41,7 @@ struct Quantize: ParsableCommand {
   @Flag(help: "Print the plan with its sizes, and write nothing.")
   var dryRun = false
 
+  @OptionGroup var packed: PackedOutputOptions
   @OptionGroup var overwrite: OverwriteOptions
   @OptionGroup var common: CommonOptions
 
@@ -44,20 +49,24 @@ struct Quantize: ParsableCommand {
     let checked = try Inputs.open(
       source, for: output, reading: [recipeOptions.recipe].compactMap { $0 }, common)
     let plan = try PackingPlan(
-      checked, recipe: try recipeOptions.resolved(), producer: Inputs.producer)
-    let packing = Packing(plan, workers: common.workers)
+      checked, recipe: try recipeOptions.resolved(), producer: Inputs.producer,
+      options: packed.packing)
+    let packing = try Packing(plan, shards: packed.shards?.range, workers: common.workers)
     var report: Packing.Report?
     if dryRun {
       try packing.checkTarget(output, replacing: overwrite.force)
     } else {
       let printer = common.progressPrinter()
       report = try packing.run(
-        to: output, replacing: overwrite.force, progress: printer.show)
+        to: output, replacing: overwrite.force, resuming: packed.resume, progress: printer.show)
       printer.finish()
     }
     let summary = QuantizationSummary(
-      plan, statistics: report?.statistics, output: output, workers: common.workers)
+      plan, report: report, output: output, workers: common.workers)
     common.warn(summary.warnings)
+    common.note(
+      PackedOutputOptions.resumedMessages(
+        report?.resumedTensorCount ?? 0, of: plan.items.count))
     try common.json
       ? StandardOutput.print(json: summary.json) : StandardOutput.print(summary.text)
   }

@@ -5,13 +5,13 @@ import TensorCore
 
 /// The checksums of the blocks of one entry, taken while its bytes go by in pieces of any size.
 @safe
-final class BlockChecksums {
+package final class BlockChecksums {
   private let blockByteCount: Int
   private let state: OpaquePointer?
   private var bytesInBlock = 0
   private var checksums: [UInt64] = []
 
-  init(blockByteCount: Int) {
+  package init(blockByteCount: Int) {
     self.blockByteCount = blockByteCount
     unsafe state = XXH3_createState()
     unsafe XXH3_64bits_reset(state)
@@ -22,7 +22,7 @@ final class BlockChecksums {
   }
 
   /// Takes the next bytes.
-  func update(_ bytes: RawSpan) {
+  package func update(_ bytes: RawSpan) {
     var start = 0
     while start < bytes.byteCount {
       let end = min(start + blockByteCount - bytesInBlock, bytes.byteCount)
@@ -36,7 +36,7 @@ final class BlockChecksums {
   }
 
   /// The checksums of all blocks; starts anew for the next entry.
-  func finish() -> [UInt64] {
+  package func finish() -> [UInt64] {
     if bytesInBlock > 0 { closeBlock() }
     defer { checksums = [] }
     return checksums

@@ -17,6 +17,9 @@ public enum Checksum {
     unsafe of(bytes.span.bytes)
   }
 
+  /// The checksum of a text in UTF-8.
+  package static func of(_ text: String) -> UInt64 { of(Array(text.utf8)) }
+
   /// The checksums of consecutive blocks; the last block may be shorter.
   public static func ofBlocks(_ bytes: RawSpan, blockByteCount: Int) -> [UInt64] {
     stride(from: 0, to: bytes.byteCount, by: blockByteCount).map { start in
@@ -25,13 +28,13 @@ public enum Checksum {
   }
 
   /// 16 lower-case hexadecimal digits.
-  static func text(_ checksum: UInt64) -> String {
+  package static func text(_ checksum: UInt64) -> String {
     let digits = String(checksum, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
   }
 
   /// Reads what `text` writes.
-  static func parse(_ text: String) -> UInt64? {
+  package static func parse(_ text: String) -> UInt64? {
     let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
     let letters = UInt8(ascii: "a")...UInt8(ascii: "f")
     guard text.utf8.count == 16,

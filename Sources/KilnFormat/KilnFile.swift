@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Compression
 public import SystemPackage
 public import TensorCore
 
@@ -44,9 +45,7 @@ public struct KilnFile: Sendable {
   ///
   /// - Precondition: The entry has that block.
   public func isIntact(_ extent: KilnHeader.Extent, block: Int) -> Bool {
-    let start = block * KilnHeader.blockByteCount
-    let end = min(start + KilnHeader.blockByteCount, extent.range.count)
-    return Checksum.of(region(of: extent).bytes.extracting(start..<end)) == extent.checksums[block]
+    Checksum.of(file.bytes.extracting(extent.blocks[block])) == extent.checksums[block]
   }
 
   /// Ranges of bytes that belong to no entry and must be 0, the padding between entries.
@@ -61,7 +60,53 @@ public struct KilnFile: Sendable {
 
   /// Whether the bytes of an entry match its checksums.
   public func isIntact(_ extent: KilnHeader.Extent) -> Bool {
-    Checksum.ofBlocks(region(of: extent).bytes, blockByteCount: KilnHeader.blockByteCount)
-      == extent.checksums
+    zip(extent.blocks, extent.checksums).allSatisfy { block, checksum in
+      Checksum.of(file.bytes.extracting(block)) == checksum
+    }
+  }
+
+  /// A tensor with its bytes: in place, or unpacked into memory if it is compressed.
+  ///
+  /// - Parameters:
+  ///   - entry: One of the header's tensors.
+  ///   - workers: Threads that unpack.
+  /// - Throws: `KilnFormatError.entry` for a block that is damaged, `FileError.system` if there is
+  ///   no memory.
+  package func load(
+    _ entry: KilnHeader.TensorEntry, workers: Workers
+  ) throws -> EncodedTensor {
+    let region: MappedRegion
+    if entry.extent.blockByteCounts == nil {
+      region = self.region(of: entry.extent)
+    } else {
+      region = MappedRegion(memory: try unpack(entry, workers: workers))
+      self.region(of: entry.extent).release()
+    }
+    // The header's own checks imply that this succeeds.
+    guard let tensor = EncodedTensor(encoding: entry.encoding, shape: entry.shape, region: region)
+    else {
+      throw KilnFormatError.entry(file.path, name: entry.name.text, problem: "has a wrong size")
+    }
+    return tensor
+  }
+
+  private func unpack(
+    _ entry: KilnHeader.TensorEntry, workers: Workers
+  ) throws -> UnpackedMemory {
+    let blocks = entry.extent.blocks
+    let codec = BlockCodec(of: entry.encoding)
+    do {
+      return try UnpackedMemory(
+        byteCount: entry.encoding.byteCount(entry.shape) ?? 0,
+        pieceByteCount: KilnHeader.blockByteCount, workers: workers
+      ) { block, bytes in
+        try codec.decompress(file.bytes.extracting(blocks[block]), into: &bytes)
+      }
+    } catch let error as CompressionError {
+      throw KilnFormatError.entry(
+        file.path, name: entry.name.text, problem: "cannot be decompressed: \(error)")
+    } catch let error as Errno {
+      throw FileError.system(file.path, operation: "mmap", error)
+    }
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Compression
 import JSON
 import SystemPackage
 import TensorCore
@@ -19,7 +20,9 @@ extension KilnHeader {
     guard try root["block_bytes"].integer(in: 1...Int.max) == Self.blockByteCount else {
       throw root["block_bytes"].unexpected("\(Self.blockByteCount)")
     }
-    let parser = EntryParser(path: path, dataOffset: prelude.dataOffset, file: file)
+    let parser = EntryParser(
+      path: path, dataOffset: prelude.dataOffset, file: file,
+      permitsCompression: prelude.features.contains(.compression))
     self.init(
       producer: try root["producer"].string(),
       source: Source(
@@ -27,12 +30,14 @@ extension KilnHeader {
         tensorCount: try root["source"]["tensors"].integer(in: 0...Int.max),
         byteCount: try root["source"]["bytes"].integer(in: 0...Int.max)),
       recipe: root["recipe"].value ?? .null,
+      shard: prelude.features.contains(.shards) ? try parser.shard(root["shard"]) : nil,
       files: try root["files"].array().map { try parser.file($0) },
       tensors: try root["tensors"].array().map { try parser.tensor($0) },
       assemblies: try root["assemblies"].array().map { try parser.assembly($0) })
     try checkNames(path)
     try checkPlaces(path, dataOffset: prelude.dataOffset, fileByteCount: file.byteCount)
-    try checkAssemblies(path)
+    // The parts of an assembly may be in other shards: `KilnModel` looks at all of them.
+    if shard == nil { try checkAssemblies(path) }
   }
 
   private func checkNames(_ path: FilePath) throws {
@@ -79,7 +84,10 @@ extension KilnHeader {
     }
   }
 
-  private func checkAssemblies(_ path: FilePath) throws {
+  /// Checks that every assembly is made of tensors that are there and fit.
+  ///
+  /// - Throws: `KilnFormatError.entry`.
+  func checkAssemblies(_ path: FilePath) throws(KilnFormatError) {
     let shapes = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0) })
     var used = Set<ExactString>()
     for assembly in assemblies {
@@ -128,9 +136,21 @@ private struct EntryParser {
   let path: FilePath
   let dataOffset: Int
   let file: MappedFile
+  let permitsCompression: Bool
+
+  func shard(_ field: JSONField) throws -> KilnHeader.Shard {
+    let count = try field["count"].integer(in: 1...KilnModel.maximumShardCount)
+    return KilnHeader.Shard(
+      number: try field["number"].integer(in: 1...count), count: count,
+      set: try checksum(field["set"]))
+  }
 
   func file(_ field: JSONField) throws -> KilnHeader.FileEntry {
-    KilnHeader.FileEntry(name: try field["name"].string(), extent: try extent(field))
+    let name = try field["name"].string()
+    let (range, checksums) = try place(field)
+    try check(checksums, byteCount: range.count, field)
+    return KilnHeader.FileEntry(
+      name: name, extent: KilnHeader.Extent(range: range, checksums: checksums))
   }
 
   func tensor(_ field: JSONField) throws -> KilnHeader.TensorEntry {
@@ -141,13 +161,17 @@ private struct EntryParser {
         path, name: name.text, problem: "unknown encoding \"\(encodingName)\"")
     }
     let shape = try shape(field["shape"], name: name)
-    let extent = try extent(field)
-    guard let expected = encoding.byteCount(shape), expected == extent.range.count else {
+    let (range, checksums) = try place(field)
+    let expected = encoding.byteCount(shape)
+    let blocks = try expected.flatMap { try blockByteCounts(field, byteCount: $0) }
+    guard let expected, range.count == blocks?.reduce(0, +) ?? expected else {
       throw KilnFormatError.entry(
         path, name: name.text,
-        problem: "\(encoding) \(shape) takes \(encoding.byteCount(shape).map(String.init) ?? "no")"
-          + " bytes, found \(extent.range.count)")
+        problem: "\(encoding) \(shape) takes \(expected.map(String.init) ?? "no") bytes"
+          + "\(blocks == nil ? "" : " before compression"), found \(range.count)")
     }
+    try check(checksums, byteCount: expected, field)
+    let extent = KilnHeader.Extent(range: range, checksums: checksums, blockByteCounts: blocks)
     return KilnHeader.TensorEntry(
       name: name, encoding: encoding, shape: shape,
       sourceDType: try dtype(field["source_dtype"]), extent: extent)
@@ -176,19 +200,38 @@ private struct EntryParser {
     return shape
   }
 
-  private func extent(_ field: JSONField) throws -> KilnHeader.Extent {
+  private func place(_ field: JSONField) throws -> (Range<Int>, checksums: [UInt64]) {
     let offset = try field["offset"].integer(in: dataOffset...file.byteCount)
     let byteCount = try field["bytes"].integer(in: 0...file.byteCount - offset)
-    let blocks = (byteCount + KilnHeader.blockByteCount - 1) / KilnHeader.blockByteCount
-    let checksums = try field["checksums"].array().map { element in
-      guard let checksum = Checksum.parse(try element.string()) else {
-        throw element.unexpected("16 hexadecimal digits")
-      }
-      return checksum
+    return (offset..<offset + byteCount, try field["checksums"].array().map { try checksum($0) })
+  }
+
+  private func checksum(_ field: JSONField) throws -> UInt64 {
+    guard let checksum = Checksum.parse(try field.string()) else {
+      throw field.unexpected("16 hexadecimal digits")
     }
+    return checksum
+  }
+
+  private func check(_ checksums: [UInt64], byteCount: Int, _ field: JSONField) throws {
+    let blocks = KilnHeader.blockCount(byteCount: byteCount)
     guard checksums.count == blocks else {
       throw field["checksums"].unexpected("\(blocks) checksums")
     }
-    return KilnHeader.Extent(range: offset..<offset + byteCount, checksums: checksums)
+  }
+
+  /// The blocks of a compressed tensor, none longer than its content and none too good to be true;
+  /// nil if it is not compressed.
+  private func blockByteCounts(_ field: JSONField, byteCount: Int) throws -> [Int]? {
+    guard permitsCompression, field["blocks"].value != nil else { return nil }
+    let counts = try field["blocks"].array()
+    guard counts.count == KilnHeader.blockCount(byteCount: byteCount) else {
+      throw field["blocks"].unexpected("\(KilnHeader.blockCount(byteCount: byteCount)) sizes")
+    }
+    return try counts.enumerated().map { index, count in
+      let content = min(
+        KilnHeader.blockByteCount, byteCount - index * KilnHeader.blockByteCount)
+      return try count.integer(in: BlockCodec.minimumStoredByteCount(content)...content)
+    }
   }
 }

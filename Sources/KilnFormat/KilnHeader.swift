@@ -5,8 +5,13 @@ public import TensorCore
 
 /// What a packed file says about itself: everything but the data.
 public struct KilnHeader: Sendable {
-  /// Bytes that one checksum covers.
+  /// Bytes of an entry that one block stands for.
   public static let blockByteCount = 1 << 20
+
+  /// Blocks of an entry of so many bytes.
+  static func blockCount(byteCount: Int) -> Int {
+    byteCount / blockByteCount + (byteCount % blockByteCount == 0 ? 0 : 1)
+  }
 
   /// Program and version that wrote the file.
   public var producer: String
@@ -14,6 +19,8 @@ public struct KilnHeader: Sendable {
   public var source: Source
   /// The recipe with which it was quantized; null after a lossless conversion.
   package var recipe: JSONValue
+  /// Which part of a model this is, if it is cut into several files.
+  public var shard: Shard?
   /// Configuration and tokenizer files, in the order of their offsets.
   public var files: [FileEntry]
   /// Tensors, in the order of their offsets.
@@ -37,12 +44,51 @@ public struct KilnHeader: Sendable {
     }
   }
 
+  /// The place of one file among those of a model.
+  public struct Shard: Sendable, Equatable {
+    /// From 1 on.
+    public var number: Int
+    /// Files of the model.
+    public var count: Int
+    /// What the files of one conversion share.
+    public var set: UInt64
+
+    package init(number: Int, count: Int, set: UInt64) {
+      self.number = number
+      self.count = count
+      self.set = set
+    }
+  }
+
   /// The place of some bytes in the file, and their checksums.
   public struct Extent: Sendable, Equatable {
     /// Bytes from the start of the file.
     public var range: Range<Int>
-    /// One checksum for each block of `blockByteCount` bytes.
+    /// One checksum for each block, over its bytes in the file.
     public var checksums: [UInt64]
+    /// Bytes of each block in the file, of a compressed entry; nil if blocks are as they are.
+    public var blockByteCounts: [Int]?
+
+    package init(range: Range<Int>, checksums: [UInt64], blockByteCounts: [Int]? = nil) {
+      self.range = range
+      self.checksums = checksums
+      self.blockByteCounts = blockByteCounts
+    }
+
+    /// Where the blocks are in the file, first to last.
+    public var blocks: [Range<Int>] {
+      var start = range.lowerBound
+      guard let blockByteCounts else {
+        return checksums.indices.map { index in
+          start = range.lowerBound + index * KilnHeader.blockByteCount
+          return start..<min(start + KilnHeader.blockByteCount, range.upperBound)
+        }
+      }
+      return blockByteCounts.map { byteCount in
+        defer { start += byteCount }
+        return start..<start + byteCount
+      }
+    }
   }
 
   /// One file that travels inside.
@@ -92,38 +138,67 @@ public struct KilnHeader: Sendable {
 extension KilnHeader {
   /// The header as a JSON value, keys in the order of the format page.
   var json: JSONValue {
-    [
-      "producer": .string(producer),
-      "source": [
-        "format": .string(source.format),
-        "tensors": .integer(source.tensorCount),
-        "bytes": .integer(source.byteCount),
-      ],
-      "recipe": recipe,
-      "block_bytes": .integer(Self.blockByteCount),
-      "files": .array(
-        files.map { file in
-          .object([member("name", .string(file.name))] + file.extent.members)
-        }),
-      "tensors": .array(
-        tensors.map { tensor in
-          .object(
+    let shard: [JSONMember] =
+      self.shard.map { shard in
+        [
+          member(
+            "shard",
             [
-              member("name", .string(tensor.name.text)),
-              member("encoding", .string(tensor.encoding.description)),
-              member("shape", tensor.shape.json),
-              member("source_dtype", .string(tensor.sourceDType.rawValue)),
-            ] + tensor.extent.members)
-        }),
-      "assemblies": .array(
-        assemblies.map { assembly in
-          [
-            "name": .string(assembly.name.text),
-            "dtype": .string(assembly.dtype.rawValue),
-            "shape": assembly.shape.json,
-            "parts": .array(assembly.parts.map { .string($0.text) }),
-          ]
-        }),
+              "number": .integer(shard.number),
+              "count": .integer(shard.count),
+              "set": .string(Checksum.text(shard.set)),
+            ])
+        ]
+      } ?? []
+    return .object(descriptionMembers + shard + contentMembers)
+  }
+
+  private var descriptionMembers: [JSONMember] {
+    [
+      member("producer", .string(producer)),
+      member(
+        "source",
+        [
+          "format": .string(source.format),
+          "tensors": .integer(source.tensorCount),
+          "bytes": .integer(source.byteCount),
+        ]),
+      member("recipe", recipe),
+      member("block_bytes", .integer(Self.blockByteCount)),
+    ]
+  }
+
+  private var contentMembers: [JSONMember] {
+    [
+      member(
+        "files",
+        .array(
+          files.map { file in
+            .object([member("name", .string(file.name))] + file.extent.members)
+          })),
+      member(
+        "tensors",
+        .array(
+          tensors.map { tensor in
+            .object(
+              [
+                member("name", .string(tensor.name.text)),
+                member("encoding", .string(tensor.encoding.description)),
+                member("shape", tensor.shape.json),
+                member("source_dtype", .string(tensor.sourceDType.rawValue)),
+              ] + tensor.extent.members)
+          })),
+      member(
+        "assemblies",
+        .array(
+          assemblies.map { assembly in
+            [
+              "name": .string(assembly.name.text),
+              "dtype": .string(assembly.dtype.rawValue),
+              "shape": assembly.shape.json,
+              "parts": .array(assembly.parts.map { .string($0.text) }),
+            ]
+          })),
     ]
   }
 }
@@ -133,12 +208,36 @@ private func member(_ key: ExactString, _ value: JSONValue) -> JSONMember {
 }
 
 extension KilnHeader.Extent {
+  /// What the header says about an entry's place, for the journal of a run.
+  package var json: JSONValue { .object(members) }
+
+  /// Reads what `json` gives; nothing is checked but that there is no nonsense in it.
+  ///
+  /// - Throws: A JSON error.
+  package init(_ field: JSONField) throws {
+    let offset = try field["offset"].integer(in: 0...Int.max / 4)
+    let byteCount = try field["bytes"].integer(in: 0...Int.max / 4)
+    self.init(
+      range: offset..<offset + byteCount,
+      checksums: try field["checksums"].array().map { element in
+        guard let checksum = Checksum.parse(try element.string()) else {
+          throw element.unexpected("16 hexadecimal digits")
+        }
+        return checksum
+      },
+      blockByteCounts: field["blocks"].value == nil
+        ? nil
+        : try field["blocks"].array().map {
+          try $0.integer(in: 0...KilnHeader.blockByteCount)
+        })
+  }
+
   fileprivate var members: [JSONMember] {
     [
       member("offset", .integer(range.lowerBound)),
       member("bytes", .integer(range.count)),
       member("checksums", .array(checksums.map { .string(Checksum.text($0)) })),
-    ]
+    ] + (blockByteCounts.map { [member("blocks", .array($0.map { .integer($0) }))] } ?? [])
   }
 }
 

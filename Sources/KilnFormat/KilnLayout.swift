@@ -8,11 +8,15 @@ package import TensorCore
 ///
 /// Sizes follow from encodings and shapes, and checksums have a fixed width in the header, so the
 /// header's length is known before the data: data is written first, in one pass, the header last.
+/// With compression sizes are not known, but their bounds are: nothing becomes larger.
 package struct KilnLayout: Sendable {
-  /// The header; its checksums are 0 until the data is written.
+  /// The header; its checksums are 0 until the data is written, and with compression all entries have
+  /// the largest size and the last place that they can have.
   package private(set) var header: KilnHeader
-  /// Size of the file in bytes.
+  /// Size of the file in bytes; with compression at most.
   package let fileByteCount: Int
+  /// Whether tensors may be compressed.
+  package let isCompressed: Bool
   let headerByteCount: Int
 
   /// A file that will travel inside.
@@ -48,16 +52,28 @@ package struct KilnLayout: Sendable {
     }
   }
 
+  /// Offsets of all entries are multiples of this.
+  static let entryAlignment = 64
   /// Smallest run that begins at a page border.
   static let pageAlignedByteCount = 1 << 16
 
   /// Lays out a file.
   ///
+  /// - Parameters:
+  ///   - producer: Program and version.
+  ///   - source: Where the weights came from.
+  ///   - recipe: How they were quantized, or null.
+  ///   - shard: Which part of a model this is; nil for all of it.
+  ///   - files: What travels inside.
+  ///   - tensors: What is written, in order.
+  ///   - assemblies: How tensors of the source are put together again.
+  ///   - isCompressed: Whether tensors may be compressed.
   /// - Returns: nil if a tensor does not fit its encoding, the header would be longer than the format
   ///   allows, or the file larger than 2^61 bytes.
   package init?(
-    producer: String, source: KilnHeader.Source, recipe: JSONValue, files: [File],
-    tensors: [Tensor], assemblies: [KilnHeader.Assembly]
+    producer: String, source: KilnHeader.Source, recipe: JSONValue,
+    shard: KilnHeader.Shard? = nil, files: [File], tensors: [Tensor],
+    assemblies: [KilnHeader.Assembly], isCompressed: Bool = false
   ) {
     // Offsets have a variable number of digits in JSON, so the header's length depends on
     // where the data begins. Growing the guess settles after a round or two.
@@ -66,9 +82,10 @@ package struct KilnLayout: Sendable {
       guard
         let placed = Self.place(
           KilnHeader(
-            producer: producer, source: source, recipe: recipe, files: [], tensors: [],
+            producer: producer, source: source, recipe: recipe, shard: shard, files: [],
+            tensors: [],
             assemblies: assemblies),
-          files: files, tensors: tensors, dataOffset: dataOffset)
+          files: files, tensors: tensors, dataOffset: dataOffset, isCompressed: isCompressed)
       else { return nil }
       let text = JSONWriter.compact(placed.header.json)
       // A reader would refuse the file.
@@ -79,12 +96,16 @@ package struct KilnLayout: Sendable {
       if needed <= dataOffset {
         header = placed.header
         fileByteCount = placed.end
+        self.isCompressed = isCompressed
         headerByteCount = dataOffset - KilnPrelude.byteCount
         return
       }
       dataOffset = needed
     }
   }
+
+  /// Everything that was decided about the file, as text.
+  package var description: [UInt8] { JSONWriter.compact(header.json) }
 
   /// The header with its checksums, padded to the length that was planned.
   func encodedHeader(_ header: KilnHeader) -> [UInt8] {
@@ -93,21 +114,26 @@ package struct KilnLayout: Sendable {
   }
 
   private static func place(
-    _ empty: KilnHeader, files: [File], tensors: [Tensor], dataOffset: Int
+    _ empty: KilnHeader, files: [File], tensors: [Tensor], dataOffset: Int, isCompressed: Bool
   ) -> (header: KilnHeader, end: Int)? {
     var header = empty
     var end = dataOffset
-    func extent(_ byteCount: Int, startsPage: Bool) -> KilnHeader.Extent? {
+    func extent(
+      _ byteCount: Int, startsPage: Bool, isCompressed: Bool = false
+    ) -> KilnHeader.Extent? {
       // Far below the limit, so that rounding up cannot overflow.
       guard end < Int.max / 4, byteCount < Int.max / 4 else { return nil }
-      let start = roundUp(end, startsPage ? KilnPrelude.pageByteCount : 64)
+      let start = roundUp(end, startsPage ? KilnPrelude.pageByteCount : entryAlignment)
       end = start + byteCount
-      let blocks = roundUp(byteCount, KilnHeader.blockByteCount) / KilnHeader.blockByteCount
-      return KilnHeader.Extent(range: start..<end, checksums: [UInt64](repeating: 0, count: blocks))
+      let blocks = KilnHeader.blockCount(byteCount: byteCount)
+      return KilnHeader.Extent(
+        range: start..<end, checksums: [UInt64](repeating: 0, count: blocks),
+        blockByteCounts: isCompressed && blocks > 0
+          ? [Int](repeating: KilnHeader.blockByteCount, count: blocks) : nil)
     }
     for file in files {
-      guard let extent = extent(file.byteCount, startsPage: file.byteCount >= pageAlignedByteCount)
-      else { return nil }
+      let startsPage = file.byteCount >= pageAlignedByteCount && !isCompressed
+      guard let extent = extent(file.byteCount, startsPage: startsPage) else { return nil }
       header.files.append(KilnHeader.FileEntry(name: file.name, extent: extent))
     }
     var sizes: [Int] = []
@@ -118,10 +144,11 @@ package struct KilnLayout: Sendable {
       sizes.append(byteCount)
     }
     for (index, tensor) in tensors.enumerated() {
-      let run = runByteCount(from: index, of: tensors, sizes)
-      guard let extent = extent(sizes[index], startsPage: run >= pageAlignedByteCount) else {
-        return nil
-      }
+      let startsPage =
+        !isCompressed && runByteCount(from: index, of: tensors, sizes) >= pageAlignedByteCount
+      guard
+        let extent = extent(sizes[index], startsPage: startsPage, isCompressed: isCompressed)
+      else { return nil }
       header.tensors.append(
         KilnHeader.TensorEntry(
           name: tensor.name, encoding: tensor.encoding, shape: tensor.shape,
@@ -141,7 +168,7 @@ package struct KilnLayout: Sendable {
     return sum
   }
 
-  private static func roundUp(_ value: Int, _ multiple: Int) -> Int {
+  static func roundUp(_ value: Int, _ multiple: Int) -> Int {
     (value + multiple - 1) / multiple * multiple
   }
 }

@@ -11,6 +11,17 @@ struct KilnPrelude: Equatable {
   static let pageByteCount = 4096
   static let maximumHeaderByteCount = 1 << 26
 
+  /// What a reader must be able to do.
+  struct Features: OptionSet {
+    let rawValue: UInt32
+    /// Some tensors are compressed.
+    static let compression = Features(rawValue: 1)
+    /// The file is one shard of several.
+    static let shards = Features(rawValue: 2)
+    static let known: Features = [.compression, .shards]
+  }
+
+  let features: Features
   let headerByteCount: Int
   let fileByteCount: Int
   let headerChecksum: UInt64
@@ -26,7 +37,7 @@ struct KilnPrelude: Equatable {
       }
     }
     append(Self.version)
-    append(UInt32(0))
+    append(features.rawValue)
     append(UInt32(0))
     append(UInt32(0))
     append(UInt64(headerByteCount))
@@ -37,7 +48,10 @@ struct KilnPrelude: Equatable {
     return bytes
   }
 
-  init(headerByteCount: Int, fileByteCount: Int, headerChecksum: UInt64) {
+  init(
+    features: Features, headerByteCount: Int, fileByteCount: Int, headerChecksum: UInt64
+  ) {
+    self.features = features
     self.headerByteCount = headerByteCount
     self.fileByteCount = fileByteCount
     self.headerChecksum = headerChecksum
@@ -57,8 +71,9 @@ struct KilnPrelude: Equatable {
     guard bytes.load(at: 56, as: UInt64.self) == Checksum.of(bytes.extracting(0..<56)) else {
       throw .checksum(path, part: "prelude")
     }
-    let required = bytes.load(at: 12, as: UInt32.self)
-    guard required == 0 else { throw .features(path, unknown: required) }
+    let features = Features(rawValue: bytes.load(at: 12, as: UInt32.self))
+    let unknown = features.subtracting(.known)
+    guard unknown.isEmpty else { throw .features(path, unknown: unknown.rawValue) }
     guard bytes.load(at: 20, as: UInt32.self) == 0 else {
       throw .header(path, problem: "the reserved field is not 0")
     }
@@ -71,7 +86,7 @@ struct KilnPrelude: Equatable {
       headerByteCount <= limit
     else { throw .header(path, problem: "longer than the \(limit) bytes that it may have") }
     self.init(
-      headerByteCount: headerByteCount, fileByteCount: file.byteCount,
+      features: features, headerByteCount: headerByteCount, fileByteCount: file.byteCount,
       headerChecksum: bytes.load(at: 48, as: UInt64.self))
     guard dataOffset % Self.pageByteCount == 0,
       bytes.load(at: 32, as: UInt64.self) == UInt64(dataOffset)

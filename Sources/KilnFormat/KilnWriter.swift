@@ -7,18 +7,83 @@ package final class KilnWriter {
   private let layout: KilnLayout
   private let output: OutputFile
   private let checksums = BlockChecksums(blockByteCount: KilnHeader.blockByteCount)
+  private let compressor: BlockCompressor?
   private var header: KilnHeader
-  /// Entries that are complete: files first, then tensors.
-  private var completeEntries = 0
+  /// Bytes that the current entry still lacks.
+  private var missingByteCount = 0
+
+  /// Entries that were taken: files first, then tensors. Their bytes may still wait to be compressed.
+  private var takenEntries = 0
+  /// Entries that are written.
+  package private(set) var completeEntries = 0
 
   /// Starts a file.
   ///
-  /// - Throws: `FileError`.
-  package init(_ layout: KilnLayout, to output: OutputFile) throws(FileError) {
+  /// - Parameters:
+  ///   - layout: What will be written.
+  ///   - output: Where.
+  ///   - level: How hard to compress; of no account if the layout is not compressed.
+  ///   - workers: Threads that compress. The bytes do not depend on their number.
+  package init(
+    _ layout: KilnLayout, to output: OutputFile, level: Int = 0,
+    workers: Workers = Workers(count: 1)
+  ) {
     self.layout = layout
     self.output = output
     header = layout.header
-    try output.pad(to: KilnPrelude.byteCount + layout.headerByteCount)
+    compressor = layout.isCompressed ? BlockCompressor(level: level, workers: workers) : nil
+  }
+
+  private var fileCount: Int { header.files.count }
+  private var entryCount: Int { fileCount + header.tensors.count }
+
+  /// Goes on behind the entries that an earlier run wrote, as far as they are what they should be.
+  ///
+  /// - Parameters:
+  ///   - extents: What that run said about its entries, first to last.
+  ///   - existing: Its bytes.
+  /// - Returns: How many entries were found as described. The next one to be written is that one.
+  /// - Throws: `FileError`.
+  package func resume(
+    _ extents: [KilnHeader.Extent], in existing: MappedFile
+  ) throws(FileError) -> Int {
+    var end = KilnPrelude.byteCount + layout.headerByteCount
+    for extent in extents.prefix(entryCount) {
+      guard isPlausible(extent, of: completeEntries, behind: end),
+        extent.range.upperBound <= existing.byteCount,
+        zip(extent.blocks, extent.checksums).allSatisfy({ block, checksum in
+          Checksum.of(existing.bytes.extracting(block)) == checksum
+        })
+      else { break }
+      end = extent.range.upperBound
+      complete(extent)
+    }
+    takenEntries = completeEntries
+    try output.resume(at: completeEntries == 0 ? 0 : end)
+    return completeEntries
+  }
+
+  /// Whether an entry could have been written there.
+  private func isPlausible(
+    _ extent: KilnHeader.Extent, of entry: Int, behind end: Int
+  ) -> Bool {
+    let planned = self.planned(entry)
+    guard extent.checksums.count == planned.checksums.count else { return false }
+    guard layout.isCompressed else { return extent.range == planned.range }
+    guard extent.range.lowerBound == KilnLayout.roundUp(end, KilnLayout.entryAlignment) else {
+      return false
+    }
+    guard let blocks = extent.blockByteCounts else {
+      return extent.range.count == planned.range.count
+    }
+    return blocks.count == extent.checksums.count
+      && blocks.allSatisfy { (0...KilnHeader.blockByteCount).contains($0) }
+      && blocks.reduce(0, +) == extent.range.count
+  }
+
+  /// What the header says about an entry that is complete.
+  package func extent(of entry: Int) -> KilnHeader.Extent {
+    entry < fileCount ? header.files[entry].extent : header.tensors[entry - fileCount].extent
   }
 
   /// Writes the next bytes of the current entry, and moves on to the next entry when it is full.
@@ -27,53 +92,113 @@ package final class KilnWriter {
   /// - Throws: `FileError`.
   package func write(_ bytes: RawSpan) throws(FileError) {
     guard bytes.byteCount > 0 else { return }
-    try skipEmptyEntries()
-    let extent = extent(of: completeEntries)
-    precondition(
-      output.byteCount <= extent.range.upperBound - bytes.byteCount, "beyond the end of the entry")
-    try output.pad(to: extent.range.lowerBound)
-    try output.write(bytes)
-    checksums.update(bytes)
-    if output.byteCount == extent.range.upperBound { completeEntry() }
+    try beginEntry()
+    precondition(bytes.byteCount <= missingByteCount, "beyond the end of the entry")
+    missingByteCount -= bytes.byteCount
+    let isComplete = missingByteCount == 0
+    if let compressor, takenEntries >= fileCount {
+      let encoding = header.tensors[takenEntries - fileCount].encoding
+      compressor.add(bytes, of: encoding, endsEntry: isComplete)
+      if isComplete { takenEntries += 1 }
+      if compressor.isFull { try flush() }
+    } else {
+      try output.write(bytes)
+      checksums.update(bytes)
+      if isComplete { completeInPlace() }
+    }
+  }
+
+  /// Writes what waits; all bytes but those of the header are then in the file.
+  ///
+  /// - Precondition: All entries were written.
+  /// - Returns: The size of the file.
+  /// - Throws: `FileError`.
+  package func finish() throws(FileError) -> Int {
+    try takeEmptyEntries()
+    precondition(takenEntries == entryCount && missingByteCount == 0, "entries are missing")
+    try flush()
+    // Only a file without entries is not yet as long as its header.
+    try output.pad(to: KilnPrelude.byteCount + layout.headerByteCount)
+    return output.byteCount
   }
 
   /// Writes the header and gives the file its name.
   ///
-  /// - Precondition: All entries are complete.
+  /// - Precondition: All entries were written.
   /// - Throws: `FileError`.
   package func commit() throws(FileError) {
-    try skipEmptyEntries()
-    precondition(
-      completeEntries == header.files.count + header.tensors.count, "entries are missing")
-    try output.pad(to: layout.fileByteCount)
+    _ = try finish()
     let text = layout.encodedHeader(header)
     let prelude = KilnPrelude(
-      headerByteCount: text.count, fileByteCount: layout.fileByteCount,
+      features: features, headerByteCount: text.count, fileByteCount: output.byteCount,
       headerChecksum: Checksum.of(text))
     unsafe try output.write(prelude.encoded().span.bytes, at: 0)
     unsafe try output.write(text.span.bytes, at: KilnPrelude.byteCount)
     try output.commit()
   }
 
-  private func extent(of entry: Int) -> KilnHeader.Extent {
-    entry < header.files.count
-      ? header.files[entry].extent : header.tensors[entry - header.files.count].extent
+  private var features: KilnPrelude.Features {
+    var features: KilnPrelude.Features = []
+    if header.tensors.contains(where: { $0.extent.blockByteCounts != nil }) {
+      features.insert(.compression)
+    }
+    if header.shard != nil { features.insert(.shards) }
+    return features
   }
 
-  private func skipEmptyEntries() throws(FileError) {
-    let count = header.files.count + header.tensors.count
-    while completeEntries < count, extent(of: completeEntries).range.isEmpty {
-      try output.pad(to: extent(of: completeEntries).range.lowerBound)
-      completeEntry()
+  private func planned(_ entry: Int) -> KilnHeader.Extent {
+    entry < fileCount
+      ? layout.header.files[entry].extent : layout.header.tensors[entry - fileCount].extent
+  }
+
+  private func isCompressed(_ entry: Int) -> Bool { layout.isCompressed && entry >= fileCount }
+
+  /// Finds the entry that the next bytes belong to.
+  private func beginEntry() throws(FileError) {
+    guard missingByteCount == 0 else { return }
+    try takeEmptyEntries()
+    precondition(takenEntries < entryCount, "more bytes than entries")
+    let planned = self.planned(takenEntries)
+    missingByteCount = planned.range.count
+    if !isCompressed(takenEntries) { try output.pad(to: planned.range.lowerBound) }
+  }
+
+  private func takeEmptyEntries() throws(FileError) {
+    while takenEntries < entryCount, planned(takenEntries).range.isEmpty {
+      if let compressor, isCompressed(takenEntries) {
+        compressor.addEmpty()
+        takenEntries += 1
+      } else {
+        try output.pad(to: planned(takenEntries).range.lowerBound)
+        completeInPlace()
+      }
     }
   }
 
-  private func completeEntry() {
-    let sums = checksums.finish()
-    if completeEntries < header.files.count {
-      header.files[completeEntries].extent.checksums = sums
+  /// Writes the blocks that wait to be compressed.
+  private func flush() throws(FileError) {
+    guard let compressor else { return }
+    for block in compressor.takeBlocks() {
+      if block.beginsEntry {
+        try output.pad(to: KilnLayout.roundUp(output.byteCount, KilnLayout.entryAlignment))
+      }
+      try output.write(block.stored)
+      if let extent = compressor.record(block, end: output.byteCount) { complete(extent) }
+    }
+  }
+
+  private func completeInPlace() {
+    takenEntries += 1
+    complete(
+      KilnHeader.Extent(
+        range: planned(completeEntries).range, checksums: checksums.finish()))
+  }
+
+  private func complete(_ extent: KilnHeader.Extent) {
+    if completeEntries < fileCount {
+      header.files[completeEntries].extent = extent
     } else {
-      header.tensors[completeEntries - header.files.count].extent.checksums = sums
+      header.tensors[completeEntries - fileCount].extent = extent
     }
     completeEntries += 1
   }

@@ -18,6 +18,8 @@ package enum ModelError: KilnError, Equatable {
   case extraTensor(model: String, name: String, problem: String)
   /// Running it would take more memory than this machine has, in bytes.
   case tooLarge(model: String, needed: Int, available: Int)
+  /// Weights that are compressed do not fit in the memory of this machine, in bytes.
+  case compressedTooLarge(model: String, needed: Int, available: Int)
   /// A token id beyond the vocabulary.
   case tokenOutOfRange(id: Int, vocabularySize: Int)
 
@@ -41,6 +43,9 @@ package enum ModelError: KilnError, Equatable {
     case .tooLarge(let model, let needed, let available):
       "\(model): activations and state take about \(needed) bytes, this machine has \(available);"
         + " try a shorter context"
+    case .compressedTooLarge(let model, let needed, let available):
+      "\(model): its compressed weights take \(needed) bytes of memory, this machine has \(available);"
+        + " write it again without compression first (kiln convert)"
     case .tokenOutOfRange(let id, let vocabularySize):
       "token id \(id) is not in the vocabulary of \(vocabularySize)"
     }

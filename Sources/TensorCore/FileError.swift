@@ -10,6 +10,8 @@ public enum FileError: KilnError, Equatable {
   case notRegular(FilePath, found: String)
   /// The output exists and nobody asked to replace it.
   case exists(FilePath)
+  /// Another process is writing the same output.
+  case busy(FilePath)
   /// The output is one of the inputs, perhaps under another name.
   case outputIsInput(FilePath)
   /// The file is larger than what is accepted for its purpose, in bytes.
@@ -28,7 +30,7 @@ public enum FileError: KilnError, Equatable {
     switch self {
     case .missing: .missingInput
     case .notRegular, .tooLarge: .badData
-    case .exists, .outputIsInput, .cannotCreate, .noSpace: .cannotCreateOutput
+    case .exists, .busy, .outputIsInput, .cannotCreate, .noSpace: .cannotCreateOutput
     case .system, .shrank: .inputOutput
     }
   }
@@ -42,6 +44,8 @@ public enum FileError: KilnError, Equatable {
       "\(path): is \(found), expected a regular file"
     case .exists(let path):
       "\(path): exists already; give --force to replace it"
+    case .busy(let path):
+      "\(path): another process is writing this output"
     case .outputIsInput(let path):
       "\(path): the output is, or holds, an input of this command; choose another name"
     case .tooLarge(let path, let size, let limit):

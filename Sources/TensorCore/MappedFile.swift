@@ -14,6 +14,8 @@ public final class MappedFile: Sendable {
   public let path: FilePath
   /// Its size in bytes when it was opened.
   public let byteCount: Int
+  /// When its content was last changed, in nanoseconds since 1970, as the file system tells.
+  public let modificationTime: Int
   /// Device and inode: two names of one file have the same.
   public let identity: FileIdentity
 
@@ -50,6 +52,7 @@ public final class MappedFile: Sendable {
     }
     self.path = path
     byteCount = size
+    modificationTime = status.st_mtim.tv_sec &* 1_000_000_000 &+ status.st_mtim.tv_nsec
     identity = FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
     unsafe self.base = base
     if let base = unsafe base {

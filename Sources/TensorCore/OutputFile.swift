@@ -5,17 +5,18 @@ public import SystemPackage
 
 /// A file that appears under its name only when it is complete.
 ///
-/// Bytes go to a temporary name in the same folder. `commit` brings them to the disk and renames;
-/// without it the temporary file is removed and whatever had the name before is untouched.
+/// Bytes go to a hidden name in the same folder, `.NAME.partial`. `commit` brings them to the disk and
+/// renames; without it whatever had the name before is untouched, and the hidden file is removed
+/// unless it is to be resumed.
 public final class OutputFile {
   /// The final name, as errors give it.
   public let path: FilePath
   /// Bytes written so far, one after the other.
   public private(set) var byteCount = 0
 
-  private let temporary: FilePath
+  private let partial: PartialOutput
   private let replacing: Bool
-  private var descriptor: Int32
+  private var isOpen = true
   /// The final name for now: in a folder that has a temporary name itself, not what is shown.
   private let target: FilePath
 
@@ -25,34 +26,46 @@ public final class OutputFile {
   ///   - path: The final name.
   ///   - replacing: Whether a file of that name may be replaced.
   ///   - byteCount: How much will be written, if known: checked against the free space.
-  /// - Throws: `FileError.exists`, `.cannotCreate` or `.noSpace`.
+  ///   - resuming: Whether bytes of an earlier run are to be used, and those of this one to stay if
+  ///     it fails: call `existing` and `resume` before writing.
+  /// - Throws: `FileError.exists`, `.busy`, `.cannotCreate` or `.noSpace`.
   public convenience init(
-    _ path: FilePath, replacing: Bool, byteCount: Int = 0
+    _ path: FilePath, replacing: Bool, byteCount: Int = 0, resuming: Bool = false
   ) throws(FileError) {
     try Self.checkTarget(path, replacing: replacing)
-    try Self.checkSpace(for: path, byteCount: byteCount)
-    try self.init(at: path, replacing: replacing, shownAs: path)
+    if !resuming { try Self.checkSpace(for: path, byteCount: byteCount) }
+    try self.init(at: path, replacing: replacing, resuming: resuming, shownAs: path)
   }
 
-  init(at target: FilePath, replacing: Bool, shownAs path: FilePath) throws(FileError) {
-    let temporary = TemporaryOutputs.name(for: target)
-    do {
-      descriptor = try TemporaryOutputs.create(temporary) { () throws(Errno) in
-        try SystemCalls.createFile(temporary)
-      }
-    } catch {
-      throw .cannotCreate(path, operation: "open", error)
-    }
+  init(
+    at target: FilePath, replacing: Bool, resuming: Bool, shownAs path: FilePath
+  ) throws(FileError) {
+    partial = try PartialOutput(
+      for: target, .file, resuming ? .keep : .discard, shownAs: path)
     self.path = path
-    self.temporary = temporary
     self.replacing = replacing
     self.target = target
   }
 
   deinit {
-    guard descriptor >= 0 else { return }
-    close(descriptor)
-    discard()
+    if isOpen { partial.abandon() }
+  }
+
+  /// What is in the file before anything is written to it.
+  ///
+  /// - Throws: `FileError`.
+  public func existing() throws(FileError) -> MappedFile {
+    try MappedFile(partial.path)
+  }
+
+  /// Keeps the first bytes of what is there, and goes on behind them.
+  ///
+  /// - Throws: `FileError.system`.
+  public func resume(at byteCount: Int) throws(FileError) {
+    guard ftruncate(partial.descriptor, off_t(byteCount)) == 0 else {
+      throw .system(path, operation: "ftruncate", .current)
+    }
+    self.byteCount = byteCount
   }
 
   /// Refuses an output that exists, unless it is a file that may be replaced.
@@ -111,7 +124,7 @@ public final class OutputFile {
     while done < bytes.byteCount {
       let written = unsafe bytes.withUnsafeBytes { buffer in
         unsafe pwrite(
-          descriptor, buffer.baseAddress.map { unsafe $0 + done }, buffer.count - done,
+          partial.descriptor, buffer.baseAddress.map { unsafe $0 + done }, buffer.count - done,
           off_t(offset + done))
       }
       if written > 0 {
@@ -131,25 +144,25 @@ public final class OutputFile {
   ///
   /// - Throws: `FileError`; the old file, if any, is then still there and the temporary one is gone.
   public func commit() throws(FileError) {
-    guard fsync(descriptor) == 0 else { throw .system(path, operation: "fsync", .current) }
-    let closed = close(descriptor)
-    descriptor = -1
-    guard closed == 0 else {
+    guard fsync(partial.descriptor) == 0 else {
+      throw .system(path, operation: "fsync", .current)
+    }
+    // Some file systems tell only at `close` that a write has failed. A second descriptor keeps the
+    // lock meanwhile, so that nobody else resumes a file that is about to get its name.
+    let lock = dup(partial.descriptor)
+    defer { close(lock) }
+    isOpen = false
+    guard close(partial.descriptor) == 0 else {
       let error = Errno.current
-      discard()
+      partial.discard()
       throw .system(path, operation: "close", error)
     }
     do throws(FileError) {
       try TemporaryOutputs.publish(
-        temporary, as: target, shownAs: path, replacing ? .replace : .new)
+        partial.path, as: target, shownAs: path, replacing ? .replace : .new)
     } catch {
-      discard()
+      partial.discard()
       throw error
     }
-  }
-
-  private func discard() {
-    SystemCalls.remove(temporary)
-    TemporaryOutputs.forget(temporary)
   }
 }

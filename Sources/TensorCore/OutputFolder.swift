@@ -8,10 +8,11 @@ public final class OutputFolder {
   /// The final name.
   public let path: FilePath
   /// The folder that `path` leads to: through a symbolic link, the folder that is linked to.
-  private let target: FilePath
+  public let target: FilePath
   /// Where the files are until `commit`.
-  private let temporary: FilePath
+  private let partial: PartialOutput
   private let replacing: Bool
+  private let resuming: Bool
   private let superseded: (String) -> Bool
   private var isOpen = true
 
@@ -22,35 +23,50 @@ public final class OutputFolder {
   ///   - replacing: Whether a folder of that name may be there, if it holds only files. They stay, but for
   ///     what has the name of a new file and what is `superseded`.
   ///   - byteCount: How much will be written, checked against the free space.
+  ///   - resuming: Whether files of an earlier run are to be used, and those of this one to stay if
+  ///     it fails: call `existing` and `OutputFile.resume`.
   ///   - superseded: Whether a file of that name can only be a part of an earlier output.
-  /// - Throws: `FileError.exists`, `.cannotCreate` or `.noSpace`.
+  /// - Throws: `FileError.exists`, `.busy`, `.cannotCreate` or `.noSpace`.
   public init(
-    _ path: FilePath, replacing: Bool, byteCount: Int,
+    _ path: FilePath, replacing: Bool, byteCount: Int, resuming: Bool = false,
     superseded: @escaping (_ name: String) -> Bool = { _ in false }
   ) throws(FileError) {
     try Self.checkTarget(path, replacing: replacing)
     let target = SystemCalls.canonical(path) ?? path
-    try OutputFile.checkSpace(for: target, byteCount: byteCount)
-    let temporary = TemporaryOutputs.name(for: target)
-    do {
-      try TemporaryOutputs.create(temporary) { () throws(Errno) in
-        try SystemCalls.createFolder(temporary)
-      }
-    } catch {
-      throw .cannotCreate(path, operation: "mkdir", error)
-    }
+    if !resuming { try OutputFile.checkSpace(for: target, byteCount: byteCount) }
+    partial = try PartialOutput(
+      for: target, .folder, resuming ? .keep : .discard, shownAs: path)
     self.path = path
     self.target = target
-    self.temporary = temporary
     self.replacing = replacing
+    self.resuming = resuming
     self.superseded = superseded
   }
 
   deinit {
-    guard isOpen else { return }
     // A file that failed may outlive the folder by a moment, so its name can still be there.
-    TemporaryOutputs.remove(temporary)
-    TemporaryOutputs.forget(temporary)
+    if isOpen { partial.abandon() } else { close(partial.descriptor) }
+  }
+
+  /// A file that an earlier run completed, before anything is done to it; nil if there is none.
+  public func existing(named name: String) -> MappedFile? {
+    try? MappedFile(partial.path.appending(name))
+  }
+
+  /// Removes files of an earlier run, but for those that this one will write too.
+  ///
+  /// - Parameter names: The files that will be there at the end.
+  public func removeFiles(except names: Set<String>) throws(FileError) {
+    let hidden = names.map { PartialOutput.name(for: FilePath($0), suffix: "partial").string }
+    let known = names.union(hidden)
+    for name in try FolderListing.entries(of: partial.path) where !known.contains(name) {
+      SystemCalls.remove(partial.path.appending(name))
+    }
+  }
+
+  /// Removes one file of an earlier run.
+  public func removeFile(named name: String) {
+    SystemCalls.remove(partial.path.appending(name))
   }
 
   /// Refuses an output that exists, unless it is a folder that may be replaced; see `init`.
@@ -77,29 +93,30 @@ public final class OutputFolder {
   ///
   /// - Throws: `FileError.exists` for a name that was given before, or `.cannotCreate`.
   public func file(named name: String) throws(FileError) -> OutputFile {
-    let file = temporary.appending(name)
+    let file = partial.path.appending(name)
     guard FileKind(of: file) == nil else { throw .exists(path.appending(name)) }
-    return try OutputFile(at: file, replacing: false, shownAs: path.appending(name))
+    return try OutputFile(
+      at: file, replacing: false, resuming: resuming, shownAs: path.appending(name))
   }
 
   /// Gives the folder its name.
   ///
   /// - Throws: `FileError`; the old folder, if any, is then still there.
   public func commit() throws(FileError) {
-    try TemporaryOutputs.synchronize(folder: temporary)
+    try TemporaryOutputs.synchronize(folder: partial.path)
     guard replacing, FileKind(of: target) == .directory else {
-      try TemporaryOutputs.publish(temporary, as: target, shownAs: path, .new)
+      try TemporaryOutputs.publish(partial.path, as: target, shownAs: path, .new)
       isOpen = false
       return
     }
     // Files that stay are in both folders before the names change, so that a kill loses none.
     let staying = try FolderListing.entries(of: target).filter { name in
-      FileKind(of: temporary.appending(name)) == nil && !superseded(name)
+      FileKind(of: partial.path.appending(name)) == nil && !superseded(name)
     }
     for name in staying { try link(name) }
     // Both names change at once: there is never a moment without a complete folder. What then has the
     // temporary name is the old folder, and all in it is superseded or linked in the new one.
-    try TemporaryOutputs.exchange(temporary, with: target)
+    try TemporaryOutputs.exchange(partial.path, with: target)
     isOpen = false
     try TemporaryOutputs.synchronize(folder: target)
     try TemporaryOutputs.synchronize(folder: TemporaryOutputs.folder(of: target))
@@ -107,7 +124,7 @@ public final class OutputFolder {
 
   private func link(_ name: String) throws(FileError) {
     do {
-      try SystemCalls.link(target.appending(name), as: temporary.appending(name))
+      try SystemCalls.link(target.appending(name), as: partial.path.appending(name))
     } catch {
       throw .cannotCreate(path.appending(name), operation: "link", error)
     }

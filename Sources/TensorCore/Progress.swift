@@ -32,4 +32,10 @@ public struct Progress: Sendable {
     self.total = total
     self.unit = unit
   }
+
+  /// The same report as a part of something larger.
+  package func offset(by done: Int, of total: Int) -> Progress {
+    Progress(
+      activity: activity, detail: detail, completed: completed + done, total: total, unit: unit)
+  }
 }

@@ -3,6 +3,8 @@
 // The unchecked loads of single values; kernels in C read whole rows. The formats that Kiln reads are little-endian and
 // so is every machine that Swift on Linux runs on.
 
+import Glibc
+
 /// Loads of fixed-width integers and copies, at any alignment, bounds-checked.
 extension RawSpan {
   /// The byte at `offset`.
@@ -41,8 +43,21 @@ extension RawSpan {
   public func equals(_ other: RawSpan) -> Bool {
     guard byteCount == other.byteCount else { return false }
     return unsafe withUnsafeBytes { left in
-      unsafe other.withUnsafeBytes { right in unsafe left.elementsEqual(right) }
+      unsafe other.withUnsafeBytes { right in
+        guard let left = left.baseAddress, let right = right.baseAddress else { return true }
+        return unsafe memcmp(left, right, byteCount) == 0
+      }
     }
+  }
+
+  /// Whether all bytes of a range are 0.
+  ///
+  /// - Precondition: The range lies inside the span.
+  public func isZero(_ range: Range<Int>) -> Bool {
+    // Equal to itself one byte further on, and the first is 0.
+    guard let first = range.first else { return true }
+    return byte(at: first) == 0
+      && extracting(range.dropLast()).equals(extracting(range.dropFirst()))
   }
 }
 

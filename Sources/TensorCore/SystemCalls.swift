@@ -20,7 +20,29 @@ enum SystemCalls {
 
   static func createFile(_ path: FilePath) throws(Errno) -> Int32 {
     try check(
-      unsafe open(path.string, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666))
+      unsafe Glibc.open(path.string, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666))
+  }
+
+  /// Opens a file or a folder for a lock, or a file for writing; links are not followed.
+  static func open(_ path: FilePath, writing: Bool = false) throws(Errno) -> Int32 {
+    // O_NONBLOCK: a FIFO must not keep us waiting.
+    let flags = (writing ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
+    return try check(unsafe Glibc.open(path.string, flags))
+  }
+
+  /// Takes the lock that tells a live process from one that was killed.
+  ///
+  /// - Returns: false if another process has it.
+  static func lock(_ descriptor: Int32) -> Bool {
+    // A file system without locks must not keep anyone from writing to it.
+    flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK
+  }
+
+  /// Whether a descriptor is of a regular file that has no other name.
+  static func isSoleFile(_ descriptor: Int32) -> Bool {
+    var status = stat()
+    return unsafe fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+      && status.st_nlink == 1
   }
 
   static func createFolder(_ path: FilePath) throws(Errno) {
@@ -71,7 +93,7 @@ enum SystemCalls {
 
   /// Brings the entries of a folder to the disk.
   static func synchronizeFolder(_ path: FilePath) throws(Errno) {
-    let descriptor = try check(unsafe open(path.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+    let descriptor = try check(unsafe Glibc.open(path.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
     defer { close(descriptor) }
     _ = try check(fsync(descriptor))
   }

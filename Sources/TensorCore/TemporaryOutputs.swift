@@ -10,8 +10,6 @@ import SystemPackage
 /// process is told to end, and whoever handles the signal calls `endProcess`.
 public enum TemporaryOutputs {
   private static let paths = Mutex<[FilePath]>([])
-  /// Longest file name on Linux, in bytes.
-  private static let maximumNameByteCount = 255
 
   /// Removes everything that is registered, files before the folders that hold them, and ends the
   /// process.
@@ -39,31 +37,17 @@ public enum TemporaryOutputs {
   /// Creates an output under a temporary name and registers it, without a moment in between in
   /// which a signal could leave it behind.
   static func create<Result>(
-    _ path: FilePath, _ body: () throws(Errno) -> Result
+    _ path: FilePath, isRemovedBySignals: Bool = true, _ body: () throws(Errno) -> Result
   ) throws(Errno) -> Result {
     try paths.withLock { paths throws(Errno) in
       let result = try body()
-      paths.append(path)
+      if isRemovedBySignals { paths.append(path) }
       return result
     }
   }
 
   static func forget(_ path: FilePath) {
     paths.withLock { $0.removeAll { $0 == path } }
-  }
-
-  /// A hidden name in the same folder that no other process uses, on this machine or another.
-  static func name(for path: FilePath) -> FilePath {
-    let random = String(UInt32.random(in: .min ... .max), radix: 36)
-    let suffix = ".partial-\(getpid())-\(random)"
-    let name = path.lastComponent?.string ?? "output"
-    // A name may be as long as names can be; what is put around it must then replace its end.
-    var kept = ""
-    for character in name
-    where 1 + kept.utf8.count + character.utf8.count + suffix.utf8.count <= maximumNameByteCount {
-      kept.append(character)
-    }
-    return path.removingLastComponent().appending(".\(kept)\(suffix)")
   }
 
   /// The folder that holds a path, `.` for a bare name.
@@ -87,6 +71,12 @@ public enum TemporaryOutputs {
         ? .exists(path) : .cannotCreate(path, operation: "rename", error)
     }
     try synchronize(folder: folder(of: target))
+  }
+
+  /// Removes a file that is no longer of use, and forgets it.
+  static func discard(_ path: FilePath) {
+    SystemCalls.remove(path)
+    forget(path)
   }
 
   /// Swaps a complete folder with the one that has its final name, and removes that one.

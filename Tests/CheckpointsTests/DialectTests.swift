@@ -16,11 +16,11 @@ import Testing
     try TemporaryFolder.with { folder in
       let opened = try Checkpoint(try checkpoint.write(to: folder, tensors: tensors))
       let model = try ModelTensors(opened)
-      let tensors = model.tensors.map { stored in
-        let region = stored.tensor.region
+      let tensors = try model.tensors.map { stored in
+        let region = try stored.load(workers: Workers(count: 1)).region
         return TinyTensor(
           name: stored.name.text, dtype: stored.sourceDType,
-          shape: stored.tensor.shape.dimensions, bytes: region.bytes.copy())
+          shape: stored.shape.dimensions, bytes: region.bytes.copy())
       }
       return (tensors, model.assemblies.count)
     }

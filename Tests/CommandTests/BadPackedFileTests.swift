@@ -130,6 +130,7 @@ struct BadPackedFileTests {
       naming: "int4-g32",
       in: scratch)
     try expectFailure(
-      ["convert", "model.kiln", "out.kiln"], Code.usage, naming: "model.kiln", in: scratch)
+      ["convert", "model.kiln", "out", "--compress", "zstd"], Code.usage, naming: "out", in: scratch
+    )
   }
 }

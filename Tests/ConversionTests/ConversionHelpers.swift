@@ -31,15 +31,15 @@ func export(
   let export = SafetensorsExport(
     try CheckedCheckpoint(try Checkpoint(source)), dtype: dtype, shardByteCount: shardByteCount,
     workers: Workers(count: threads))
-  try export.run(to: output, replacing: false, progress: { _ in })
+  _ = try export.run(to: output, replacing: false, progress: { _ in })
 }
 
 /// The tensors of a checkpoint under the names that it gives them, sorted by name.
 func storedTensors(_ path: FilePath) throws -> [TinyTensor] {
   try Checkpoint(path).storedTensors.map { stored in
-    let region = stored.tensor.region
+    let region = try stored.load(workers: Workers(count: 1)).region
     return TinyTensor(
-      name: stored.name.text, dtype: stored.sourceDType, shape: stored.tensor.shape.dimensions,
+      name: stored.name.text, dtype: stored.sourceDType, shape: stored.shape.dimensions,
       bytes: region.bytes.copy())
   }.sorted { $0.name < $1.name }
 }

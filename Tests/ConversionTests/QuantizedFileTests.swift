@@ -36,17 +36,17 @@ import Testing
         let original = try #require(originals[name])
         let output = try #require(exported[name])
         #expect(plan.items[index].stored.name == tensor.name)
-        guard case .quantized(let bits, _) = tensor.tensor.encoding else {
+        guard case .quantized(let bits, _) = tensor.encoding else {
           #expect(output == original)
           #expect(report.statistics[index] == QuantizationStatistics())
           continue
         }
         quantizedCount += 1
-        let shape = tensor.tensor.shape
-        let region = tensor.tensor.region
+        let shape = tensor.shape
+        let region = try tensor.load(workers: Workers(count: 1)).region
         let values = dequantized(
           region.bytes.copy(), rows: shape.rows, columns: shape.columns, bits: bits,
-          group: tensor.tensor.encoding.groupSize(columns: shape.columns))
+          group: tensor.encoding.groupSize(columns: shape.columns))
         #expect(output.dtype == .f32 && output.shape == original.shape)
         #expect(output.values.map(\.bitPattern) == values.map(\.bitPattern), "\(name)")
         let (error, norm) = zip(original.values, values).reduce((0.0, 0.0)) { sum, pair in
@@ -100,7 +100,7 @@ import Testing
       let packed = folder.path.appending("x.kiln")
       let (plan, _) = try pack(source, to: packed, recipe: try recipe("int4-g64"))
       for item in plan.items where item.encoding.isQuantized {
-        let columns = item.stored.tensor.shape.columns
+        let columns = item.stored.shape.columns
         let isCareful = [.mlaProjection, .embedding, .head].contains(item.role)
         let bits = isCareful ? 8 : 4
         let expected =
@@ -195,8 +195,8 @@ import Testing
           $0.stored.name == stored.name && !$0.role.isQuantizable
         }
         let dtype = isKept ? original.dtype : target
-        #expect(stored.tensor.encoding == .plain(dtype), "\(original.name)")
-        let region = stored.tensor.region
+        #expect(stored.encoding == .plain(dtype), "\(original.name)")
+        let region = try stored.load(workers: Workers(count: 1)).region
         let found = TinyTensor(
           name: original.name, dtype: dtype, shape: original.shape, bytes: region.bytes.copy())
         let expected = original.values.map { dtype == .bf16 ? BFloat16($0).floatValue : $0 }

@@ -4,6 +4,7 @@ import Checkpoints
 import Kernels
 import KimiLinear
 import SystemPackage
+import TensorCore
 import TestSupport
 import Testing
 

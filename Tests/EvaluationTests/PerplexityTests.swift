@@ -6,6 +6,7 @@ import Glibc
 import Kernels
 import KimiLinear
 import SystemPackage
+import TensorCore
 import TestSupport
 import Testing
 

@@ -73,7 +73,7 @@ import Testing
           $0.name == "model.layers.1.self_attn.q_proj.weight"
         })
       var bytes = try folder.read("model/model.safetensors")
-      let start = stored.tensor.region.range.lowerBound
+      let start = try stored.load(workers: Workers(count: 1)).region.range.lowerBound
       // BF16, little-endian: a NaN, both infinities, and the largest finite number.
       bytes.replaceSubrange(
         start..<start + 8, with: [0xC0, 0x7F, 0x80, 0x7F, 0x80, 0xFF, 0x7F, 0x7F])

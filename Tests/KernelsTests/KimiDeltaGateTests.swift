@@ -2,6 +2,7 @@
 
 import Glibc
 import Kernels
+import TensorCore
 import TestSupport
 import Testing
 

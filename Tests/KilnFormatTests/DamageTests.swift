@@ -96,13 +96,15 @@ import Testing
     }
     for bit in 0..<32 {
       let features = UInt32(1) << UInt32(bit)
+      #expect(
+        try open(RawKiln.prelude(header: header, optional: features, fileByteCount: size)) == nil)
+      // Compression and shards; see the tests of those.
+      guard bit > 1 else { continue }
       let error = try open(RawKiln.prelude(header: header, required: features, fileByteCount: size))
       guard case .features(_, features)? = error else {
         Issue.record("feature \(bit): \(String(describing: error))")
         continue
       }
-      #expect(
-        try open(RawKiln.prelude(header: header, optional: features, fileByteCount: size)) == nil)
     }
     guard
       case .header? = try open(RawKiln.prelude(header: header, reserved: 1, fileByteCount: size))

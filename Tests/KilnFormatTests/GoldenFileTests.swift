@@ -72,7 +72,7 @@ import Testing
     }
     try TemporaryFolder.with { folder in
       let path = folder.path.appending("x.kiln")
-      let writer = try KilnWriter(layout, to: try OutputFile(path, replacing: false))
+      let writer = KilnWriter(layout, to: try OutputFile(path, replacing: false))
       for content in contents {
         // Pieces that end inside blocks, at their ends and beyond them.
         for start in stride(from: 0, to: content.count, by: 700_001) {
@@ -112,7 +112,7 @@ import Testing
           recipe: .null, files: [], tensors: tensors, assemblies: []))
       try TemporaryFolder.with { folder in
         let path = folder.path.appending("x.kiln")
-        let writer = try KilnWriter(layout, to: try OutputFile(path, replacing: false))
+        let writer = KilnWriter(layout, to: try OutputFile(path, replacing: false))
         let content: [UInt8] = [1, 2, 3]
         for _ in 0..<count { unsafe try writer.write(content.span.bytes) }
         try writer.commit()

@@ -13,6 +13,9 @@ struct SamplePackedFile {
     .removingLastComponent().removingLastComponent().removingLastComponent()
     .appending("Formats/Vectors/tiny-v1.kiln")
 
+  /// The folder of the golden files.
+  static let folder = goldenPath.removingLastComponent()
+
   /// The bytes of the golden file.
   static func golden() throws -> [UInt8] {
     let file = try MappedFile(goldenPath)
@@ -74,7 +77,7 @@ struct SamplePackedFile {
   /// Writes the sample in pieces of so many bytes.
   static func write(to path: FilePath, pieceByteCount: Int) throws {
     let layout = try layout()
-    let writer = try KilnWriter(layout, to: try OutputFile(path, replacing: false))
+    let writer = KilnWriter(layout, to: try OutputFile(path, replacing: false))
     for entry in entries {
       for start in stride(from: 0, to: entry.count, by: pieceByteCount) {
         let piece = Array(entry[start..<min(start + pieceByteCount, entry.count)])
@@ -96,10 +99,12 @@ enum RawKiln {
   static func goldenData() throws -> [UInt8] { Array(try SamplePackedFile.golden()[4096...]) }
 
   /// A whole file.
-  static func file(header: [UInt8], data: [UInt8]) -> [UInt8] {
+  static func file(header: [UInt8], data: [UInt8], required: UInt32 = 0) -> [UInt8] {
     let padding = (4096 - (64 + header.count) % 4096) % 4096
     let header = header + [UInt8](repeating: 0x20, count: padding)
-    return prelude(header: header, fileByteCount: 64 + header.count + data.count) + header + data
+    return prelude(
+      header: header, required: required, fileByteCount: 64 + header.count + data.count)
+      + header + data
   }
 
   /// A prelude whose checksum is right, with fields that need not be.

@@ -46,7 +46,7 @@ import Testing
       let export = SafetensorsExport(
         try CheckedCheckpoint(try Checkpoint(packed)), dtype: .f32, shardByteCount: 1 << 40,
         workers: Workers(count: 2))
-      try export.run(
+      _ = try export.run(
         to: folder.path.appending("out"), replacing: false, progress: { _ in })
       // One token and many: products of a few rows take another way than those of many.
       for tokens in [1, 3, 40] {

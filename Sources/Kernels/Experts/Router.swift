@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import TensorCore
+
 /// Chooses the experts of a token: sigmoid scores, a bias for the choice only, optional groups.
 ///
 ///     s = sigmoid(gate x);  choice = s + bias

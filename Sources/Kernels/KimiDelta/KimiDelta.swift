@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CKernels
+package import TensorCore
 
 /// Heads of Kimi delta attention and their widths.
 package struct KimiDeltaShape: Sendable, Equatable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CKernels
+package import TensorCore
 
 /// The log decay of Kimi delta attention, in place of what it is computed from.
 ///

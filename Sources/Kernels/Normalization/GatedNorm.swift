@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import TensorCore
+
 /// The output gate of Kimi Delta Attention: each head normalised, times the sigmoid of a gate.
 ///
 ///     y[t, h, :] = RMSNorm(o[t, h, :]) * weight * sigmoid(gate[t, h, :])

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import TensorCore
+
 /// Root-mean-square normalisation of rows: y = x * rsqrt(mean(x^2) + epsilon) * weight.
 package enum RMSNorm {
   /// Normalises each row of a matrix.

@@ -4,6 +4,7 @@ import ArgumentParser
 import Glibc
 import Kernels
 import SystemPackage
+import TensorCore
 
 /// Flags that every command has.
 struct CommonOptions: ParsableArguments {
@@ -42,6 +43,12 @@ struct CommonOptions: ParsableArguments {
     ProgressPrinter(quiet ? .none : progress)
   }
 
+  /// Says what is good to know, unless nobody wants it.
+  func note(_ messages: [String]) {
+    guard !quiet else { return }
+    for message in messages { StandardError.print("kiln: \(message)") }
+  }
+
   /// Shows warnings, unless nobody wants them.
   func warn(_ messages: [String]) {
     guard !quiet else { return }
@@ -54,7 +61,7 @@ extension ProgressPrinter.Style: ExpressibleByArgument {}
 /// The model that a command works on.
 struct ModelArgument: ParsableArguments {
   @Argument(
-    help: "A checkpoint folder, a .safetensors file or a .kiln file.",
+    help: "A checkpoint folder, a .safetensors file, a .kiln file or a folder of .kiln shards.",
     completion: .file(), transform: { FilePath($0) })
   var model: FilePath
 }

@@ -29,7 +29,7 @@ struct TensorListing {
   ///   - hasStatistics: Whether values are read.
   ///   - workers: Threads.
   ///   - progress: Where progress is shown.
-  /// - Throws: `UsageError` for a bad filter.
+  /// - Throws: `UsageError` for a bad filter, or what is wrong with a compressed tensor.
   init(
     _ checkpoint: Checkpoint, checked: CheckedCheckpoint?, filter: String?, isListed: Bool,
     hasStatistics: Bool, workers: Workers, progress: ProgressPrinter
@@ -46,13 +46,14 @@ struct TensorListing {
       matches($0.name)
     }
     isEmpty = tensors.isEmpty
-    let total = tensors.reduce(0) { $0 + $1.tensor.region.byteCount }
+    let total = tensors.reduce(0) { $0 + $1.storedByteCount }
     var completed = 0
-    rows = tensors.map { stored in
+    rows = try tensors.map { stored in
       var statistics: TensorStatistics?
       if hasStatistics {
-        statistics = TensorStatistics(stored.tensor, workers: workers)
-        completed += stored.tensor.region.byteCount
+        statistics = TensorStatistics(
+          try stored.load(workers: workers), workers: workers)
+        completed += stored.storedByteCount
         progress.show(
           Progress(
             activity: "inspect", detail: stored.name.text, completed: completed, total: total,
@@ -87,9 +88,9 @@ struct TensorListing {
     ])
     for row in rows {
       table.add([
-        row.stored.name.text, row.stored.tensor.shape.description,
-        row.stored.tensor.encoding.description,
-        Quantities.grouped(row.stored.tensor.region.byteCount), row.role?.rawValue ?? "",
+        row.stored.name.text, row.stored.shape.description,
+        row.stored.encoding.description,
+        Quantities.grouped(row.stored.storedByteCount), row.role?.rawValue ?? "",
       ])
     }
     return table.text
@@ -103,7 +104,7 @@ struct TensorListing {
     ])
     for row in rows {
       let name = row.stored.name.text
-      let encoding = row.stored.tensor.encoding.description
+      let encoding = row.stored.encoding.description
       guard let statistics = row.statistics else {
         table.add([name, encoding] + [String](repeating: "-", count: 9) + [""])
         continue
@@ -143,10 +144,10 @@ struct TensorListing {
         var members: [JSONMember] = [
           JSONMember(key: "name", value: .string(row.stored.name.text)),
           JSONMember(
-            key: "shape", value: .array(row.stored.tensor.shape.dimensions.map { .integer($0) })),
-          JSONMember(key: "encoding", value: .string(row.stored.tensor.encoding.description)),
+            key: "shape", value: .array(row.stored.shape.dimensions.map { .integer($0) })),
+          JSONMember(key: "encoding", value: .string(row.stored.encoding.description)),
           JSONMember(key: "source_dtype", value: .string(row.stored.sourceDType.rawValue)),
-          JSONMember(key: "bytes", value: .integer(row.stored.tensor.region.byteCount)),
+          JSONMember(key: "bytes", value: .integer(row.stored.storedByteCount)),
           JSONMember(key: "role", value: row.role.map { .string($0.rawValue) } ?? .null),
         ]
         if hasStatistics {

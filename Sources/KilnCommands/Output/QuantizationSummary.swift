@@ -22,7 +22,8 @@ struct QuantizationSummary {
   }
 
   private let plan: PackingPlan
-  private let statistics: [QuantizationStatistics]?
+  private let report: Packing.Report?
+  private var statistics: [QuantizationStatistics]? { report?.statistics }
   private let output: FilePath
   private let workers: Workers
   private var rows: [(role: TensorRole, row: Row)] = []
@@ -30,19 +31,19 @@ struct QuantizationSummary {
 
   /// - Parameters:
   ///   - plan: The plan.
-  ///   - statistics: What was measured, one entry for each item; nil before the work.
+  ///   - report: What was measured; nil before the work.
   ///   - output: The packed file.
   ///   - workers: Threads that would be used, for the estimate of memory.
   init(
-    _ plan: PackingPlan, statistics: [QuantizationStatistics]?, output: FilePath, workers: Workers
+    _ plan: PackingPlan, report: Packing.Report?, output: FilePath, workers: Workers
   ) {
     self.plan = plan
-    self.statistics = statistics
+    self.report = report
     self.output = output
     self.workers = workers
     var byRole: [TensorRole: Row] = [:]
     for (index, item) in plan.items.enumerated() {
-      let statistics = statistics?[index] ?? QuantizationStatistics()
+      let statistics = report?.statistics[index] ?? QuantizationStatistics()
       Self.add(item, statistics, to: &byRole[item.role, default: Row()])
       Self.add(item, statistics, to: &total)
     }
@@ -53,8 +54,8 @@ struct QuantizationSummary {
     _ item: PackingPlan.Item, _ statistics: QuantizationStatistics, to row: inout Row
   ) {
     row.tensors += 1
-    row.parameters += item.stored.tensor.shape.elementCount
-    row.sourceBytes += item.stored.tensor.region.byteCount
+    row.parameters += item.stored.shape.elementCount
+    row.sourceBytes += item.stored.byteCount
     row.bytes += item.byteCount
     row.encodings[item.encoding.description, default: 0] += 1
     row.statistics = row.statistics + statistics
@@ -84,7 +85,7 @@ struct QuantizationSummary {
     lines += notes
     let verb = statistics == nil ? "would write" : "wrote"
     lines.append(
-      "\(verb) \(output.string.asOneLine): \(Quantities.bytes(plan.fileByteCount)) from"
+      "\(verb) \(output.string.asOneLine): \(fileText) from"
         + " \(Quantities.bytes(total.sourceBytes)) of weights,"
         + " \(total.bitsPerWeight.decimalText(decimals: 3)) bits per weight in all")
     if statistics == nil {
@@ -92,6 +93,14 @@ struct QuantizationSummary {
         "peak memory about \(Quantities.bytes(plan.peakMemoryByteCount(workers: workers)))")
     }
     return lines.joined(separator: "\n")
+  }
+
+  private var fileByteCount: Int { report?.fileByteCount ?? plan.fileByteCount }
+
+  private var fileText: String {
+    let files = report?.fileCount ?? plan.shardCount
+    let atMost = report == nil && plan.options.compressionLevel != nil ? "at most " : ""
+    return atMost + Quantities.bytes(fileByteCount) + (files == 1 ? "" : " in \(files) files")
   }
 
   private func cells(_ name: String, _ row: Row) -> [String] {
@@ -126,7 +135,9 @@ struct QuantizationSummary {
     [
       "output": .string(output.string),
       "dry_run": .bool(statistics == nil),
-      "file_bytes": .integer(plan.fileByteCount),
+      "file_bytes": .integer(fileByteCount),
+      "files": .integer(report?.fileCount ?? plan.shardCount),
+      "resumed_tensors": .integer(report?.resumedTensorCount ?? 0),
       "tensor_bytes": .integer(total.bytes),
       "source_bytes": .integer(total.sourceBytes),
       "parameters": .integer(total.parameters),

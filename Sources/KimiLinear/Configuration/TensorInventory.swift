@@ -49,14 +49,15 @@ package struct TensorInventory: Sendable {
           model: model, name: entry.name.text, shape: "\(entry.shape)")
       }
       expected.insert(entry.name)
-      let shape = stored.tensor.shape
+      let shape = stored.shape
       guard
-        shape.dimensions == entry.shape || entry.isPaddedVector && stored.isPadded(entry.shape[0])
+        try shape.dimensions == entry.shape
+          || entry.isPaddedVector && stored.isPadded(entry.shape[0])
       else {
         throw ModelError.tensorShape(
           model: model, name: entry.name.text, found: shape.description, expected: "\(entry.shape)")
       }
-      if case .plain(let dtype) = stored.tensor.encoding, !dtype.isComputable {
+      if case .plain(let dtype) = stored.encoding, !dtype.isComputable {
         throw ModelError.tensorType(model: model, name: entry.name.text, found: dtype.rawValue)
       }
     }
@@ -77,13 +78,13 @@ package struct TensorInventory: Sendable {
 
 extension StoredTensor {
   /// Whether this is a vector of `count` elements behind which there is nothing but zeros.
-  fileprivate func isPadded(_ count: Int) -> Bool {
-    let shape = tensor.shape
-    guard case .plain(let dtype) = tensor.encoding, shape.elementCount >= count,
+  fileprivate func isPadded(_ count: Int) throws -> Bool {
+    guard case .plain(let dtype) = encoding, shape.elementCount >= count,
       shape.dimensions.count(where: { $0 != 1 }) <= 1,
       let used = dtype.byteCount(elementCount: count)
     else { return false }
-    return (used..<tensor.region.byteCount).allSatisfy { tensor.region.bytes.byte(at: $0) == 0 }
+    let region = try load(workers: Workers(count: 1)).region
+    return region.bytes.isZero(used..<region.byteCount)
   }
 }
 

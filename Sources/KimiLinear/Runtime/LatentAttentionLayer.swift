@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Kernels
+import TensorCore
 
 /// Multi-head Latent Attention of one layer, from the normalised hidden state to its contribution.
 struct LatentAttentionLayer {

@@ -3,7 +3,7 @@
 import Checkpoints
 package import Kernels
 import SystemPackage
-import TensorCore
+package import TensorCore
 
 /// A Kimi Linear model that can be run: weights in place in a checkpoint, arithmetic in float32.
 package struct Model: Sendable {
@@ -29,12 +29,22 @@ package struct Model: Sendable {
 
   /// Finds the weights in a checkpoint.
   ///
-  /// - Throws: `ModelError.missingTensor`.
-  package init(_ checked: CheckedCheckpoint) throws {
+  /// Compressed tensors are unpacked into memory; all others stay where they are.
+  ///
+  /// - Parameters:
+  ///   - checked: The checkpoint.
+  ///   - workers: Threads that unpack.
+  /// - Throws: `ModelError.missingTensor`, `.compressedTooLarge`, or what is wrong with a compressed block.
+  package init(_ checked: CheckedCheckpoint, workers: Workers = Workers(count: 1)) throws {
     name = checked.checkpoint.path.string
     configuration = checked.configuration
+    let unpacked = checked.tensors.tensors.filter(\.isCompressed).reduce(0) { $0 + $1.byteCount }
+    guard unpacked <= PhysicalMemory.byteCount else {
+      throw ModelError.compressedTooLarge(
+        model: name, needed: unpacked, available: PhysicalMemory.byteCount)
+    }
     weights = try ModelWeights(
-      checked.tensors, configuration: checked.configuration, model: name)
+      checked.tensors, configuration: checked.configuration, model: name, workers: workers)
   }
 
   /// Runs tokens of one or more sequences through all layers.

@@ -2,7 +2,7 @@
 
 package import Checkpoints
 import Kernels
-import TensorCore
+package import TensorCore
 
 extension ModelWeights {
   /// Finds the weights of a model among the tensors of a checkpoint.
@@ -11,11 +11,12 @@ extension ModelWeights {
   ///   - tensors: Tensors that `TensorInventory.check` has accepted.
   ///   - configuration: The model.
   ///   - model: Its name in errors.
-  /// - Throws: `ModelError.missingTensor`.
+  ///   - workers: Threads that unpack compressed tensors, into memory for as long as the weights live.
+  /// - Throws: `ModelError.missingTensor`, or what unpacking throws.
   package init(
-    _ tensors: ModelTensors, configuration: ModelConfiguration, model: String
+    _ tensors: ModelTensors, configuration: ModelConfiguration, model: String, workers: Workers
   ) throws {
-    let finder = WeightFinder(tensors: tensors, model: model)
+    let finder = WeightFinder(tensors: tensors, model: model, workers: workers)
     embedding = try finder.matrix("model.embed_tokens.weight")
     finalNorm = try finder.vector("model.norm.weight")
     head = configuration.tiesEmbeddings ? embedding : try finder.matrix("lm_head.weight")
@@ -42,12 +43,13 @@ extension ModelWeights {
 private struct WeightFinder {
   let tensors: ModelTensors
   let model: String
+  let workers: Workers
 
   func matrix(_ name: String) throws -> EncodedTensor {
     guard let stored = tensors[ExactString(name)] else {
       throw ModelError.missingTensor(model: model, name: name, shape: "")
     }
-    return stored.tensor
+    return try stored.load(workers: workers)
   }
 
   /// All elements of a small tensor, or its first ones where it is padded.

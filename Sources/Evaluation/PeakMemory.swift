@@ -2,14 +2,6 @@
 
 import Glibc
 
-/// Memory of this machine.
-enum PhysicalMemory {
-  /// All of it, in bytes.
-  static var byteCount: Int {
-    sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
-  }
-}
-
 /// Memory of this process.
 package enum PeakMemory {
   /// The largest resident size so far in bytes, mapped files included.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Dispatch
+import Dispatch
 import Synchronization
 
 /// The threads that one computation may use.

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import KilnFormat
+import KimiLinear
+import Quantization
+import SystemPackage
+import TensorCore
+
+/// One run of a packing, file after file, with a note in the journal for every entry.
+struct PackingRun {
+  private let plan: PackingPlan
+  private let workers: Workers
+  private let target: PackingTarget
+  private let journal: Journal
+  private let progress: Progress.Handler
+  private let totalByteCount: Int
+
+  /// Entries of an earlier run that were not looked at yet.
+  private var former: ArraySlice<Journal.Record>
+  /// Entries that the output has, of all files.
+  private var keptEntries = 0
+  private var completedByteCount = 0
+  /// The file that is complete but for its name, if the output is a single one.
+  private var last: KilnWriter?
+
+  /// What was measured, by item of the plan.
+  private(set) var statistics: [Int: QuantizationStatistics] = [:]
+  /// Tensors that an earlier run had written.
+  private(set) var resumedTensorCount = 0
+
+  init(
+    plan: PackingPlan, workers: Workers, target: PackingTarget, journal: Journal,
+    progress: @escaping Progress.Handler, totalByteCount: Int
+  ) {
+    self.plan = plan
+    self.workers = workers
+    self.target = target
+    self.journal = journal
+    self.progress = progress
+    self.totalByteCount = totalByteCount
+    former = journal.records[...]
+  }
+
+  /// Writes one file, or what an earlier run left to be written of it.
+  ///
+  /// - Returns: Its size in bytes.
+  /// - Throws: `FileError`, or what is wrong with the source.
+  mutating func write(_ shard: PackingPlan.Shard) throws -> Int {
+    let records = former.prefix(shard.entryCount)
+    former = former.dropFirst(shard.entryCount)
+    if let file = target.completed(shard.fileName), Self.isComplete(file, shard, records) {
+      accept(records, of: shard)
+      return file.byteCount
+    }
+    let output = try target.output(shard.fileName)
+    let start = keptEntries
+    var writer = KilnWriter(
+      shard.layout, to: output, level: plan.options.compressionLevel ?? 0, workers: workers)
+    if target.isResuming {
+      let count = try writer.resume(records.map(\.extent), in: output.existing())
+      accept(records.prefix(count), of: shard)
+      try journal.keep(keptEntries)
+      former = []
+    }
+    try fill(writer, with: shard)
+    if shard.layout.isCompressed, try writer.finish() >= shard.plainLayout.fileByteCount {
+      // Compression has not earned its place; then the file is to be as if nobody had asked for it.
+      keptEntries = start
+      try journal.keep(keptEntries)
+      try output.resume(at: 0)
+      writer = KilnWriter(shard.plainLayout, to: output)
+      completedByteCount -= plan.items[shard.items].reduce(0) { $0 + $1.stored.byteCount }
+      try fill(writer, with: shard)
+    }
+    let byteCount = try writer.finish()
+    if plan.isSharded { try writer.commit() } else { last = writer }
+    return byteCount
+  }
+
+  /// Gives the output its name.
+  ///
+  /// - Throws: `FileError`.
+  func commit() throws {
+    try last?.commit()
+    try target.commit()
+  }
+
+  /// Whether a file that has its name already is what this run would write.
+  private static func isComplete(
+    _ file: MappedFile, _ shard: PackingPlan.Shard, _ records: ArraySlice<Journal.Record>
+  ) -> Bool {
+    guard records.count == shard.entryCount, let packed = try? KilnFile(mapped: file) else {
+      return false
+    }
+    let extents = packed.header.files.map(\.extent) + packed.header.tensors.map(\.extent)
+    return extents == records.map(\.extent) && packed.header.shard == shard.layout.header.shard
+      && extents.allSatisfy(packed.isIntact)
+  }
+
+  /// Counts entries of an earlier run as done.
+  private mutating func accept(
+    _ records: ArraySlice<Journal.Record>, of shard: PackingPlan.Shard
+  ) {
+    keptEntries += records.count
+    for (item, record) in zip(shard.items, records.dropFirst(shard.fileCount)) {
+      statistics[item] = record.statistics
+      completedByteCount += plan.items[item].stored.byteCount
+      resumedTensorCount += 1
+    }
+  }
+
+  /// Writes the entries that a file lacks.
+  private mutating func fill(_ writer: KilnWriter, with shard: PackingPlan.Shard) throws {
+    var notes = EntryNotes(writer: writer, shard: shard, journal: journal)
+    if shard.fileCount > 0 {
+      for file in plan.source.checkpoint.files.dropFirst(writer.completeEntries) {
+        try writer.write(file.region.bytes)
+      }
+    }
+    let firstItem = shard.items.lowerBound + max(0, notes.noted - shard.fileCount)
+    let jobs = plan.items[firstItem..<shard.items.upperBound].map { item in
+      ConversionStream.Job(stored: item.stored, encoding: item.encoding, method: item.method)
+    }
+    let isLossless = !plan.items.contains { $0.encoding != $0.stored.encoding }
+    let stream = ConversionStream(
+      workers: workers, activity: isLossless ? "convert" : "quantize",
+      integrity: PackedIntegrity(plan.source.checkpoint), countsNonFinite: !isLossless)
+    var measured: [Int: QuantizationStatistics] = [:]
+    let (done, total, progress) = (completedByteCount, totalByteCount, progress)
+    try stream.run(
+      jobs,
+      progress: { progress($0.offset(by: done, of: total)) },
+      write: { try writer.write($0) },
+      finished: { job, statistics in
+        measured[firstItem + job] = statistics
+        try notes.note(measured)
+      })
+    _ = try writer.finish()
+    try notes.note(measured)
+    keptEntries += shard.entryCount - notes.first
+    statistics.merge(measured) { $1 }
+    completedByteCount += jobs.reduce(0) { $0 + $1.stored.byteCount }
+  }
+}
+
+/// Brings entries to the journal once they are written and measured, in order.
+private struct EntryNotes {
+  private let writer: KilnWriter
+  private let shard: PackingPlan.Shard
+  private let journal: Journal
+  /// Entries that were there at the start.
+  let first: Int
+  /// Entries that are in the journal.
+  private(set) var noted: Int
+
+  init(writer: KilnWriter, shard: PackingPlan.Shard, journal: Journal) {
+    self.writer = writer
+    self.shard = shard
+    self.journal = journal
+    first = writer.completeEntries
+    noted = first
+  }
+
+  mutating func note(_ measured: [Int: QuantizationStatistics]) throws {
+    while noted < writer.completeEntries {
+      var statistics = QuantizationStatistics()
+      if noted >= shard.fileCount {
+        guard let found = measured[shard.items.lowerBound + noted - shard.fileCount] else { return }
+        statistics = found
+      }
+      try journal.append(
+        Journal.Record(extent: writer.extent(of: noted), statistics: statistics))
+      noted += 1
+    }
+  }
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import JSON
+import KilnFormat
+import Quantization
+import TensorCore
+
+/// How the tensors of a packed model are divided over files, and what each file will look like.
+struct ShardDraft {
+  let items: [PackingPlan.Item]
+  let options: PackingPlan.Options
+  let producer: String
+  let source: KilnHeader.Source
+  let recipe: JSONValue
+  let files: [AuxiliaryFile]
+  let assemblies: [KilnHeader.Assembly]
+  /// Whether the tensor belongs to the same expert as the one before it.
+  private let continuesRun: [Bool]
+
+  init(
+    items: [PackingPlan.Item], options: PackingPlan.Options, producer: String,
+    source: KilnHeader.Source, recipe: JSONValue, files: [AuxiliaryFile],
+    assemblies: [KilnHeader.Assembly]
+  ) {
+    self.items = items
+    self.options = options
+    self.producer = producer
+    self.source = source
+    self.recipe = recipe
+    self.files = files
+    self.assemblies = assemblies
+    let orders = items.map { TensorOrder($0.stored.name) }
+    continuesRun = orders.indices.map { index in
+      index > 0 && orders[index].continuesExpert(of: orders[index - 1])
+    }
+  }
+
+  /// Runs of tensors, each for a file: as many as fit, and no expert is cut.
+  ///
+  /// Sizes are those before compression, so that the division is known before anything is written.
+  var parts: [Range<Int>] {
+    guard let limit = options.shardByteCount else { return [0..<items.count] }
+    var parts: [Range<Int>] = []
+    var start = 0
+    var byteCount = 0
+    var next = 0
+    while next < items.count {
+      let end = items.indices.dropFirst(next + 1).first { !continuesRun[$0] } ?? items.count
+      let run = items[next..<end].reduce(0) { $0 + $1.byteCount }
+      if next > start, byteCount + run > limit {
+        parts.append(start..<next)
+        start = next
+        byteCount = 0
+      }
+      byteCount += run
+      next = end
+    }
+    return parts + [start..<items.count]
+  }
+
+  /// The files, and a checksum of all that was decided about them.
+  ///
+  /// - Returns: nil if one is too large for the format.
+  func shards() -> (shards: [PackingPlan.Shard], digest: UInt64)? {
+    let parts = self.parts
+    // What all shards share must say everything about all of them, so it is taken from a first draft
+    // in which it is 0.
+    guard let drafts = layouts(parts, set: 0, isCompressed: false) else { return nil }
+    var text: [UInt8] = []
+    for draft in drafts { text += draft.description }
+    for file in files { text += Array(Checksum.text(Checksum.of(file.region.bytes)).utf8) }
+    for item in items where item.isQuantizedNow { text += Array(item.method.rawValue.utf8) }
+    text += Array("\(options.compressionLevel ?? 0)".utf8)
+    let digest = Checksum.of(text)
+    let isCompressed = options.compressionLevel != nil
+    guard let plain = layouts(parts, set: digest, isCompressed: false),
+      let final = isCompressed ? layouts(parts, set: digest, isCompressed: true) : plain
+    else { return nil }
+    let shards = parts.enumerated().map { index, part in
+      PackingPlan.Shard(
+        fileName: Self.fileName(index + 1, of: parts.count), items: part, layout: final[index],
+        plainLayout: plain[index])
+    }
+    return (shards, digest)
+  }
+
+  static func fileName(_ number: Int, of count: Int) -> String {
+    func padded(_ value: Int) -> String {
+      let digits = String(value)
+      return String(repeating: "0", count: max(0, 5 - digits.count)) + digits
+    }
+    return "model-\(padded(number))-of-\(padded(count)).kiln"
+  }
+
+  private func layouts(_ parts: [Range<Int>], set: UInt64, isCompressed: Bool) -> [KilnLayout]? {
+    var layouts: [KilnLayout] = []
+    for (index, part) in parts.enumerated() {
+      let isFirst = index == 0
+      guard
+        let layout = KilnLayout(
+          producer: producer, source: source, recipe: recipe,
+          shard: options.shardByteCount == nil
+            ? nil : KilnHeader.Shard(number: index + 1, count: parts.count, set: set),
+          files: isFirst
+            ? files.map { KilnLayout.File(name: $0.name, byteCount: $0.region.byteCount) } : [],
+          tensors: part.map { tensor($0) }, assemblies: isFirst ? assemblies : [],
+          isCompressed: isCompressed)
+      else { return nil }
+      layouts.append(layout)
+    }
+    return layouts
+  }
+
+  private func tensor(_ index: Int) -> KilnLayout.Tensor {
+    let stored = items[index].stored
+    return KilnLayout.Tensor(
+      name: stored.name, encoding: items[index].encoding, shape: stored.shape,
+      sourceDType: stored.sourceDType, continuesRun: continuesRun[index])
+  }
+}

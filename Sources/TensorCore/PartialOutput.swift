@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import SystemPackage
+
+/// A file or folder that is being written, under the hidden name that it has until it is complete.
+///
+/// The name follows from the final one, so that a run finds what an earlier one left behind; a lock,
+/// which ends with its process, tells whether that one is still alive.
+struct PartialOutput {
+  /// What becomes of bytes that were written when the output is not completed.
+  enum Policy {
+    /// They are removed, and what an earlier run left behind is too.
+    case discard
+    /// They stay for a later run, and those of an earlier one are there.
+    case keep
+  }
+
+  enum Kind {
+    case file
+    case folder
+  }
+
+  /// Longest file name on Linux, in bytes.
+  private static let maximumNameByteCount = 255
+
+  /// The hidden name.
+  let path: FilePath
+  /// The file, open for reading and writing, or the folder; it carries the lock.
+  let descriptor: Int32
+  private let policy: Policy
+
+  /// Creates the output, or opens it again.
+  ///
+  /// - Parameters:
+  ///   - target: The final name, in the same folder.
+  ///   - kind: What to create.
+  ///   - policy: What to do about an earlier run, and about this one if it fails.
+  ///   - shown: The final name for errors.
+  /// - Throws: `FileError.busy` or `.cannotCreate`.
+  init(
+    for target: FilePath, _ kind: Kind, _ policy: Policy, shownAs shown: FilePath
+  ) throws(FileError) {
+    let path = Self.name(for: target, suffix: "partial")
+    do {
+      descriptor = try Self.open(path, kind, policy)
+    } catch .resourceTemporarilyUnavailable {
+      throw .busy(shown)
+    } catch {
+      throw .cannotCreate(shown, operation: kind == .file ? "open" : "mkdir", error)
+    }
+    self.path = path
+    self.policy = policy
+  }
+
+  /// The hidden name that belongs to a final one.
+  static func name(for path: FilePath, suffix: String) -> FilePath {
+    let name = path.lastComponent?.string ?? "output"
+    // A name may be as long as names can be; what is put around it must then replace its end.
+    var kept = ""
+    for character in name
+    where 2 + kept.utf8.count + character.utf8.count + suffix.utf8.count <= maximumNameByteCount {
+      kept.append(character)
+    }
+    return path.removingLastComponent().appending(".\(kept).\(suffix)")
+  }
+
+  /// Ends an output that is not completed.
+  func abandon() {
+    close(descriptor)
+    discard()
+  }
+
+  /// Removes the output, which is closed, unless it is to stay.
+  func discard() {
+    if policy == .discard { TemporaryOutputs.remove(path) }
+    TemporaryOutputs.forget(path)
+  }
+
+  private static func open(
+    _ path: FilePath, _ kind: Kind, _ policy: Policy
+  ) throws(Errno) -> Int32 {
+    if policy == .keep, let descriptor = try reopen(path, kind) { return descriptor }
+    // Registered with the lock of the list held, so that no signal finds it unregistered.
+    return try TemporaryOutputs.create(path, isRemovedBySignals: policy == .discard) {
+      () throws(Errno) in
+      do throws(Errno) {
+        return try create(path, kind)
+      } catch .fileExists {
+        try clear(path)
+        return try create(path, kind)
+      }
+    }
+  }
+
+  private static func create(_ path: FilePath, _ kind: Kind) throws(Errno) -> Int32 {
+    let descriptor: Int32
+    switch kind {
+    case .file: descriptor = try SystemCalls.createFile(path)
+    case .folder:
+      try SystemCalls.createFolder(path)
+      do {
+        descriptor = try SystemCalls.open(path)
+      } catch {
+        SystemCalls.remove(path)
+        throw error
+      }
+    }
+    guard SystemCalls.lock(descriptor) else {
+      close(descriptor)
+      throw .resourceTemporarilyUnavailable
+    }
+    return descriptor
+  }
+
+  /// Removes what a run left behind that was killed.
+  private static func clear(_ path: FilePath) throws(Errno) {
+    let descriptor = try SystemCalls.open(path)
+    defer { close(descriptor) }
+    guard SystemCalls.lock(descriptor) else { throw .resourceTemporarilyUnavailable }
+    TemporaryOutputs.remove(path)
+  }
+
+  /// Opens what is there; nil if nothing of this kind is.
+  private static func reopen(_ path: FilePath, _ kind: Kind) throws(Errno) -> Int32? {
+    guard let descriptor = try? SystemCalls.open(path, writing: kind == .file) else { return nil }
+    // Another name of the file would see what is written here: somebody else made it.
+    guard kind == .folder ? isFolder(descriptor) : SystemCalls.isSoleFile(descriptor) else {
+      close(descriptor)
+      return nil
+    }
+    guard SystemCalls.lock(descriptor) else {
+      close(descriptor)
+      throw .resourceTemporarilyUnavailable
+    }
+    return descriptor
+  }
+
+  private static func isFolder(_ descriptor: Int32) -> Bool {
+    var status = stat()
+    return unsafe fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+}
