@@ -57,17 +57,20 @@ enum Inputs {
   static func checkOutput(
     _ output: FilePath, isNot checkpoint: Checkpoint, or others: [FilePath] = []
   ) throws {
-    guard let identity = FileIdentity(of: output) else { return }
     let index = checkpoint.path.appending(SafetensorsIndex.fileName)
     let inputs = Set(
       checkpoint.dataFiles.map(\.identity) + checkpoint.files.compactMap(\.region.file?.identity)
         + ([checkpoint.path, index] + others).compactMap { FileIdentity(of: $0) })
-    var touched = [identity]
-    if FileKind(of: output) == .directory {
-      touched += try FolderListing.entries(of: output).compactMap {
-        FileIdentity(of: output.appending($0))
+    // The hidden names are cleared before the work, the final one after it.
+    for path in [output] + OutputFile.hiddenPaths(for: output) {
+      guard let identity = FileIdentity(of: path) else { continue }
+      var touched = [identity]
+      if FileKind(of: path) == .directory {
+        touched += try FolderListing.entries(of: path).compactMap {
+          FileIdentity(of: path.appending($0))
+        }
       }
+      guard inputs.isDisjoint(with: touched) else { throw FileError.outputIsInput(output) }
     }
-    guard inputs.isDisjoint(with: touched) else { throw FileError.outputIsInput(output) }
   }
 }

@@ -33,7 +33,8 @@ public final class OutputFile {
     _ path: FilePath, replacing: Bool, byteCount: Int = 0, resuming: Bool = false
   ) throws(FileError) {
     try Self.checkTarget(path, replacing: replacing)
-    if !resuming { try Self.checkSpace(for: path, byteCount: byteCount) }
+    let there = resuming ? PartialOutput.byteCount(for: path) : 0
+    try Self.checkSpace(for: path, byteCount: max(0, byteCount - there))
     try self.init(at: path, replacing: replacing, resuming: resuming, shownAs: path)
   }
 
@@ -83,6 +84,13 @@ public final class OutputFile {
     case .directory: throw .cannotCreate(path, operation: "open", .isDirectory)
     case .special: throw .cannotCreate(path, operation: "open", .fileExists)
     }
+  }
+
+  /// The hidden names that an output of that name has while it is written, and its journal: what is
+  /// there is replaced.
+  public static func hiddenPaths(for path: FilePath) -> [FilePath] {
+    let target = FileKind(of: path) == .directory ? SystemCalls.canonical(path) ?? path : path
+    return ["partial", "journal"].map { PartialOutput.name(for: target, suffix: $0) }
   }
 
   /// Checks that the file system of a path has room.

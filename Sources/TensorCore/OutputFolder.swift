@@ -33,7 +33,8 @@ public final class OutputFolder {
   ) throws(FileError) {
     try Self.checkTarget(path, replacing: replacing)
     let target = SystemCalls.canonical(path) ?? path
-    if !resuming { try OutputFile.checkSpace(for: target, byteCount: byteCount) }
+    let there = resuming ? PartialOutput.byteCount(for: target) : 0
+    try OutputFile.checkSpace(for: target, byteCount: max(0, byteCount - there))
     partial = try PartialOutput(
       for: target, .folder, resuming ? .keep : .discard, shownAs: path)
     self.path = path

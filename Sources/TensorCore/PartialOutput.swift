@@ -65,6 +65,13 @@ struct PartialOutput {
     return path.removingLastComponent().appending(".\(kept).\(suffix)")
   }
 
+  /// Bytes that an earlier run has left of an output, a file or a folder of files.
+  static func byteCount(for target: FilePath) -> Int {
+    let path = name(for: target, suffix: "partial")
+    let files = (try? FolderListing.entries(ofUnlinkedFolder: path))?.map { path.appending($0) }
+    return (files ?? [path]).reduce(0) { $0 + SystemCalls.byteCount(of: $1) }
+  }
+
   /// Ends an output that is not completed.
   func abandon() {
     close(descriptor)

@@ -91,6 +91,13 @@ enum SystemCalls {
     return unsafe lstat(path.string, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
   }
 
+  /// Bytes of a file; 0 if there is none.
+  static func byteCount(of path: FilePath) -> Int {
+    var status = stat()
+    return unsafe lstat(path.string, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+      ? Int(status.st_size) : 0
+  }
+
   /// Brings the entries of a folder to the disk.
   static func synchronizeFolder(_ path: FilePath) throws(Errno) {
     let descriptor = try check(unsafe Glibc.open(path.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
