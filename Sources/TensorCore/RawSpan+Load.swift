@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
+
 // The unchecked loads of single values; kernels in C read whole rows. The formats that Kiln reads are little-endian and
 // so is every machine that Swift on Linux runs on.
 
@@ -41,7 +43,10 @@ extension RawSpan {
   public func equals(_ other: RawSpan) -> Bool {
     guard byteCount == other.byteCount else { return false }
     return unsafe withUnsafeBytes { left in
-      unsafe other.withUnsafeBytes { right in unsafe left.elementsEqual(right) }
+      unsafe other.withUnsafeBytes { right in
+        guard let left = left.baseAddress, let right = right.baseAddress else { return true }
+        return unsafe memcmp(left, right, byteCount) == 0
+      }
     }
   }
 }
