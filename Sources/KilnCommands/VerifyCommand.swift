@@ -21,6 +21,7 @@ struct Verify: ParsableCommand {
       """)
 
   @OptionGroup var model: ModelArgument
+
   @OptionGroup var common: CommonOptions
 
   func run() throws {
@@ -34,18 +35,21 @@ struct Verify: ParsableCommand {
     }
     common.warn(checkpoint.warnings)
     let printer = common.progressPrinter()
-    let verification = Verification(
+    let verification = try Verification(
       checkpoint, workers: common.workers, progress: printer.show)
     printer.finish()
+    common.warn(verification.model?.unknownWarnings ?? [])
     try report(
-      verification.findings + tokenizerFindings(checkpoint), tensors: verification.tensorCount,
-      bytes: verification.byteCount)
+      verification.findings + tokenizerFindings(checkpoint, verification.model),
+      tensors: verification.tensorCount, bytes: verification.byteCount)
   }
 
-  private func tokenizerFindings(_ checkpoint: Checkpoint) -> [Verification.Finding] {
+  private func tokenizerFindings(
+    _ checkpoint: Checkpoint, _ model: CheckedCheckpoint?
+  ) -> [Verification.Finding] {
     guard checkpoint.hasFile("tiktoken.model") else { return [] }
     do {
-      _ = try checkpoint.tokenizer(vocabularySize: nil)
+      _ = try model?.tokenizer() ?? checkpoint.tokenizer(vocabularySize: nil)
       return []
     } catch {
       return [Verification.Finding(subject: "tokenizer", problem: "\(error)")]
