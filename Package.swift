@@ -99,7 +99,10 @@ let package = Package(
       swiftSettings: settings),
     .target(
       name: "Inspection",
-      dependencies: ["TensorCore", "KilnFormat", "Checkpoints", "Kernels", "KimiLinear", system],
+      dependencies: [
+        "TensorCore", "JSON", "KilnFormat", "Checkpoints", "Kernels", "Quantization", "KimiLinear",
+        system,
+      ],
       swiftSettings: kernelSettings),
     .target(
       name: "Conversion",

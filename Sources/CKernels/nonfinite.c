@@ -19,3 +19,6 @@ KILN_DISPATCH(
     (enum kiln_instruction_set set, const uint8_t *bytes, size_t n, uint32_t exponent, size_t *nan,
      size_t *infinite),
     (bytes, n, exponent, nan, infinite))
+KILN_DISPATCH(
+    size_t, count_zero16, (enum kiln_instruction_set set, const uint8_t *bytes, size_t n),
+    (bytes, n))

@@ -59,6 +59,11 @@ package struct StoredTensor: Sendable {
     }
   }
 
+  /// The tensor over its bytes in the file; nil if it is compressed.
+  package var inPlace: EncodedTensor? {
+    if case .inPlace(let tensor) = content { tensor } else { nil }
+  }
+
   /// Whether its bytes must be unpacked into memory before they can be used.
   package var isCompressed: Bool {
     if case .compressed = content { true } else { false }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Kernels
+import Kernels
 package import TensorCore
 
 /// What the values of a tensor look like.

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Checkpoints
-package import Kernels
-import KilnFormat
-import KimiLinear
-import SystemPackage
+package import KimiLinear
+import Synchronization
 package import TensorCore
 
 /// Checks everything about a checkpoint that can be checked without another one.
 ///
-/// Opening has checked the structure. Here every byte is read: checksums and padding of a packed
-/// file, scales that must be finite, values that are NaN or infinite; and the tensors are compared with
-/// the configuration: names, shapes, completeness.
+/// Opening has checked the structure. Here every byte is read, once: checksums and padding of a packed
+/// file, scales that must be finite and not 0, values that are NaN or infinite; and the tensors are
+/// compared with the configuration: names, shapes, completeness.
 package struct Verification: Sendable {
   /// One thing that is wrong.
   package struct Finding: Sendable, Equatable {
@@ -26,12 +24,18 @@ package struct Verification: Sendable {
     }
   }
 
-  /// What is wrong, in the order of the file; empty for a sound checkpoint.
+  /// What is wrong, in the order of the file, then what is wrong with the model as a whole; empty for a
+  /// sound checkpoint.
   package private(set) var findings: [Finding] = []
+  /// The checkpoint with its configuration, if these fit together; it knows which tensors are unknown.
+  package private(set) var model: CheckedCheckpoint?
   /// Tensors that were read.
   package let tensorCount: Int
-  /// Bytes that were read.
+  /// Bytes of the tensors.
   package let byteCount: Int
+
+  /// Blocks that are worked on together, between two reports of progress.
+  private static let blocksPerBatch = 256
 
   /// Reads a checkpoint.
   ///
@@ -39,90 +43,69 @@ package struct Verification: Sendable {
   ///   - checkpoint: The checkpoint.
   ///   - workers: Threads. The findings do not depend on their number.
   ///   - progress: Told how far it is.
-  package init(_ checkpoint: Checkpoint, workers: Workers, progress: Progress.Handler) {
-    let tensors = checkpoint.storedTensors
-    let total = tensors.reduce(0) { $0 + $1.storedByteCount }
-    tensorCount = tensors.count
-    byteCount = total
-    let packed = checkpoint.packed?.first
-    if let packed { findings += Self.damage(outsideTensorsOf: packed) }
+  /// - Throws: `FileError` where a file cannot be read or changes meanwhile.
+  package init(
+    _ checkpoint: Checkpoint, workers: Workers, progress: Progress.Handler
+  ) throws(FileError) {
+    tensorCount = checkpoint.storedTensors.count
+    byteCount = checkpoint.storedTensors.reduce(0) { $0 + $1.storedByteCount }
+    findings = try Self.scan(
+      ScannedEntry.all(of: checkpoint), workers: workers, progress: progress)
     // A lone file of tensors has no configuration to be compared with.
     if checkpoint.kind != .safetensors || checkpoint.hasFile("config.json") {
       do {
-        _ = try CheckedCheckpoint(checkpoint)
+        model = try CheckedCheckpoint(checkpoint)
       } catch {
         findings.append(Finding(subject: "model", problem: "\(error)"))
       }
     }
-    let extents = packed.map { packed in
-      Dictionary(uniqueKeysWithValues: packed.header.tensors.map { ($0.name, $0.extent) })
-    }
+    for file in checkpoint.dataFiles { try file.checkSize() }
+  }
+
+  /// Reads all blocks of all entries; a thread that is done takes the next block, whatever it is of.
+  private static func scan(
+    _ entries: [ScannedEntry], workers: Workers, progress: Progress.Handler
+  ) throws(FileError) -> [Finding] {
+    let total = entries.reduce(0) { $0 + $1.region.byteCount }
+    let reader = BlockReader()
+    var findings: [Finding] = []
     var completed = 0
-    for batch in Self.batches(tensors) {
+    // The blocks of a batch, and for each entry that ends in it the block behind its last one.
+    var blocks: [(entry: Int, block: Int)] = []
+    var tally = ScannedEntry.Tally()
+
+    func work() throws(FileError) {
+      let batch = blocks
       let results = workers.map(batch.count) { index in
-        Self.findings(in: batch[index], extent: extents?[batch[index].name], packed: packed)
+        Result { () throws(FileError) in
+          try entries[batch[index].entry].scan(block: batch[index].block, with: reader)
+        }
       }
-      for (stored, result) in zip(batch, results) {
-        findings += result
-        completed += stored.storedByteCount
+      for (place, result) in zip(batch, results) {
+        let entry = entries[place.entry]
+        tally = tally + (try result.get())
+        guard place.block == entry.blockCount - 1 else { continue }
+        findings += entry.findings(tally)
+        tally = ScannedEntry.Tally()
+        completed += entry.region.byteCount
       }
+      blocks.removeAll(keepingCapacity: true)
+      guard let last = batch.last else { return }
+      let started = entries[last.entry].blocks[last.block].upperBound
+      let isComplete = last.block == entries[last.entry].blockCount - 1
       progress(
         Progress(
-          activity: "verify", detail: batch.last?.name.text ?? "", completed: completed,
-          total: total, unit: .bytes))
+          activity: "verify", detail: entries[last.entry].subject,
+          completed: completed + (isComplete ? 0 : started), total: total, unit: .bytes))
     }
-  }
 
-  /// Runs of tensors that are read together: enough for all threads, not too much memory.
-  private static func batches(_ tensors: [StoredTensor]) -> [[StoredTensor]] {
-    var batches: [[StoredTensor]] = []
-    var room = 0
-    for tensor in tensors {
-      if room <= 0 {
-        batches.append([])
-        room = 1 << 28
-      }
-      batches[batches.count - 1].append(tensor)
-      room -= tensor.storedByteCount
-    }
-    return batches
-  }
-
-  /// Files that travel inside, and the zeros between entries.
-  private static func damage(outsideTensorsOf packed: KilnFile) -> [Finding] {
-    let files = packed.header.files.filter { !packed.isIntact($0.extent) }.map {
-      Finding(subject: $0.name, problem: "checksum does not match")
-    }
-    let paddings = packed.paddings.filter { range in
-      packed.file.bytes.copy(range).contains { $0 != 0 }
-    }.map { Finding(subject: "padding at byte \($0.lowerBound)", problem: "is not 0") }
-    return files + paddings
-  }
-
-  private static func findings(
-    in stored: StoredTensor, extent: KilnHeader.Extent?, packed: KilnFile?
-  ) -> [Finding] {
-    var findings: [Finding] = []
-    if let packed, let extent {
-      let damaged = extent.checksums.indices.filter { !packed.isIntact(extent, block: $0) }
-      if let first = damaged.first {
-        findings.append(
-          Finding(
-            subject: stored.name.text,
-            problem: "checksum does not match in \(damaged.count) of"
-              + " \(extent.checksums.count) blocks, first at byte"
-              + " \(extent.range.lowerBound + first * KilnHeader.blockByteCount)"))
+    for (index, entry) in entries.enumerated() {
+      for block in 0..<entry.blockCount {
+        blocks.append((index, block))
+        if blocks.count == blocksPerBatch { try work() }
       }
     }
-    guard let tensor = try? stored.load(workers: Workers(count: 1)) else { return findings }
-    let values = NonFiniteCount(tensor)
-    if values.nanCount + values.infinityCount > 0 {
-      findings.append(
-        Finding(
-          subject: stored.name.text,
-          problem: "\(values.nanCount) NaN and \(values.infinityCount) infinite"
-            + (stored.encoding.isQuantized ? " scales" : " values")))
-    }
+    try work()
     return findings
   }
 }

@@ -16,14 +16,53 @@ struct Verify: ParsableCommand {
       EXAMPLES
         kiln verify model.kiln
         kiln verify checkpoint/ --json
+        kiln verify model.kiln --against checkpoint/
 
       Reads every byte. Exit code 0 if all is well, 2 if something is damaged.
+      With --against, tells instead whether both hold the same model, tensor by
+      tensor: identical, equal, within what rounding permits, or different. Exit
+      code 2 if they differ.
       """)
 
   @OptionGroup var model: ModelArgument
+
+  @Option(
+    help: ArgumentHelp(
+      "Compare with this checkpoint: a folder, a .safetensors or a .kiln file.",
+      valueName: "model"),
+    completion: .file(), transform: { FilePath($0) })
+  var against: FilePath?
+
   @OptionGroup var common: CommonOptions
 
   func run() throws {
+    if let against {
+      try compare(with: against)
+    } else {
+      try verify()
+    }
+  }
+
+  private func compare(with other: FilePath) throws {
+    let (left, right) = (try Checkpoint(model.model), try Checkpoint(other))
+    common.warn(left.warnings + right.warnings)
+    let printer = common.progressPrinter()
+    let comparison = try ModelComparison(
+      left, right, workers: common.workers, progress: printer.show)
+    printer.finish()
+    let report = ComparisonReport(comparison, left: model.model, right: other)
+    if common.json {
+      try StandardOutput.print(json: report.json)
+    } else {
+      try StandardOutput.print(report.text)
+    }
+    guard comparison.isSame else {
+      StandardError.print(report.problem.asOneLine)
+      throw ExitCode(ExitStatus.checkFailed.rawValue)
+    }
+  }
+
+  private func verify() throws {
     let checkpoint: Checkpoint
     do {
       checkpoint = try Checkpoint(model.model)
@@ -34,18 +73,21 @@ struct Verify: ParsableCommand {
     }
     common.warn(checkpoint.warnings)
     let printer = common.progressPrinter()
-    let verification = Verification(
+    let verification = try Verification(
       checkpoint, workers: common.workers, progress: printer.show)
     printer.finish()
+    common.warn(verification.model?.unknownWarnings ?? [])
     try report(
-      verification.findings + tokenizerFindings(checkpoint), tensors: verification.tensorCount,
-      bytes: verification.byteCount)
+      verification.findings + tokenizerFindings(checkpoint, verification.model),
+      tensors: verification.tensorCount, bytes: verification.byteCount)
   }
 
-  private func tokenizerFindings(_ checkpoint: Checkpoint) -> [Verification.Finding] {
+  private func tokenizerFindings(
+    _ checkpoint: Checkpoint, _ model: CheckedCheckpoint?
+  ) -> [Verification.Finding] {
     guard checkpoint.hasFile("tiktoken.model") else { return [] }
     do {
-      _ = try checkpoint.tokenizer(vocabularySize: nil)
+      _ = try model?.tokenizer() ?? checkpoint.tokenizer(vocabularySize: nil)
       return []
     } catch {
       return [Verification.Finding(subject: "tokenizer", problem: "\(error)")]

@@ -27,7 +27,7 @@ package final class BlockChecksums {
     while start < bytes.byteCount {
       let end = min(start + blockByteCount - bytesInBlock, bytes.byteCount)
       unsafe bytes.extracting(start..<end).withUnsafeBytes { buffer in
-        _ = unsafe XXH3_64bits_update(state, buffer.baseAddress, buffer.count)
+        unsafe kiln_xxh3_update(state, buffer.baseAddress, buffer.count)
       }
       bytesInBlock += end - start
       start = end

@@ -8,7 +8,7 @@ public enum Checksum {
   /// The checksum of some bytes.
   public static func of(_ bytes: RawSpan) -> UInt64 {
     unsafe bytes.withUnsafeBytes { buffer in
-      unsafe XXH3_64bits(buffer.baseAddress, buffer.count)
+      unsafe kiln_xxh3(buffer.baseAddress, buffer.count)
     }
   }
 

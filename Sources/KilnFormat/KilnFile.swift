@@ -90,6 +90,29 @@ public struct KilnFile: Sendable {
     return tensor
   }
 
+  /// The content of one block of a compressed tensor.
+  ///
+  /// - Throws: `CompressionError` if it is damaged.
+  package func unpack(block: Int, of entry: KilnHeader.TensorEntry) throws -> [UInt8] {
+    try unpack(file.bytes.extracting(entry.extent.blocks[block]), block: block, of: entry)
+  }
+
+  /// The content of one block of a compressed tensor, given its bytes in the file.
+  ///
+  /// - Throws: `CompressionError` if it is damaged.
+  package func unpack(
+    _ stored: RawSpan, block: Int, of entry: KilnHeader.TensorEntry
+  ) throws -> [UInt8] {
+    let start = block * KilnHeader.blockByteCount
+    let byteCount = entry.encoding.byteCount(entry.shape) ?? 0
+    var content = [UInt8](
+      repeating: 0, count: max(0, min(KilnHeader.blockByteCount, byteCount - start)))
+    var span = content.mutableSpan
+    var bytes = unsafe span.mutableBytes
+    try BlockCodec(of: entry.encoding).decompress(stored, into: &bytes)
+    return content
+  }
+
   private func unpack(
     _ entry: KilnHeader.TensorEntry, workers: Workers
   ) throws -> UnpackedMemory {

@@ -50,6 +50,13 @@ import Testing
     // Known values of the algorithm for no bytes and for "a".
     #expect(Checksum.of([]) == 0x2D06_8005_38D3_94C2)
     #expect(Checksum.of([0x61]) == 0xE6C6_32B6_1E96_4E1F)
+    // And what the plain function of the library gives for long inputs, whatever instructions
+    // are used here.
+    let bytes = (0..<(1 << 20) + 17).map { UInt8(truncatingIfNeeded: $0 * 7 + $0 >> 8) }
+    #expect(
+      unsafe Checksum.ofBlocks(bytes.span.bytes, blockByteCount: 1 << 20)
+        == [0xA7F4_639F_0CCB_FDA9, 0xF34C_3C9C_F5A1_12D1])
+    #expect(Checksum.of(Array(bytes[3..<1003])) == 0xCAD2_BA20_5F4F_1780)
   }
 
   @Test func `entries of several blocks have a checksum for each, large ones begin at a page`()

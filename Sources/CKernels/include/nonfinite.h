@@ -14,4 +14,7 @@ void kiln_count_nonfinite32(
     enum kiln_instruction_set set, const uint8_t *bytes, size_t n, uint32_t exponent, size_t *nan,
     size_t *infinite);
 
+/// Count of little-endian 16-bit floating-point numbers that are 0, of either sign.
+size_t kiln_count_zero16(enum kiln_instruction_set set, const uint8_t *bytes, size_t n);
+
 #endif

@@ -10,20 +10,20 @@ package struct NonFiniteCount: Sendable, Equatable {
   /// Numbers that are infinite, of either sign.
   package private(set) var infinityCount = 0
 
-  /// Looks at the elements of a plain tensor, or at the scales of a quantized one, whose codes are
-  /// whole numbers and cannot be odd.
+  /// Looks at consecutive numbers, at any alignment; a tensor is counted in any number of pieces.
   ///
   /// Types other than BF16, F16 and F32 count as finite.
-  package init(_ tensor: EncodedTensor, on instructions: InstructionSet = .best) {
-    let bytes = tensor.region.bytes
-    switch tensor.encoding {
-    case .quantized:
-      count16(
-        bytes.extracting(tensor.codeByteCount..<bytes.byteCount), exponent: 0x7F80, instructions)
-    case .plain(.bf16): count16(bytes, exponent: 0x7F80, instructions)
-    case .plain(.f16): count16(bytes, exponent: 0x7C00, instructions)
-    case .plain(.f32): count32(bytes, exponent: 0x7F80_0000, instructions)
-    case .plain: break
+  ///
+  /// - Parameters:
+  ///   - bytes: Whole little-endian numbers; what is left behind the last is passed over.
+  ///   - dtype: Their type.
+  ///   - instructions: Which C kernels run.
+  package init(_ bytes: RawSpan, as dtype: DType, on instructions: InstructionSet = .best) {
+    switch dtype {
+    case .bf16: count16(bytes, exponent: 0x7F80, instructions)
+    case .f16: count16(bytes, exponent: 0x7C00, instructions)
+    case .f32: count32(bytes, exponent: 0x7F80_0000, instructions)
+    default: break
     }
   }
 
@@ -49,5 +49,18 @@ package struct NonFiniteCount: Sendable, Equatable {
         bytes.count / 4, exponent, &nan, &infinite)
       return (nan, infinite)
     }
+  }
+}
+
+/// How many of some BF16 or F16 numbers are 0, of either sign.
+///
+/// - Parameters:
+///   - bytes: Whole little-endian numbers, at any alignment.
+///   - instructions: Which C kernels run.
+/// - Returns: Their number.
+package func countZeros(_ bytes: RawSpan, on instructions: InstructionSet = .best) -> Int {
+  unsafe bytes.withUnsafeBytes { bytes in
+    unsafe kiln_count_zero16(
+      instructions.code, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count / 2)
   }
 }
