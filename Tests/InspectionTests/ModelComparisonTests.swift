@@ -46,7 +46,7 @@ import Testing
     _ source: FilePath, _ folder: TemporaryFolder, as name: String, dtype: DType = .f32
   ) throws -> FilePath {
     let path = folder.path.appending(name)
-    try SafetensorsExport(
+    _ = try SafetensorsExport(
       CheckedCheckpoint(Checkpoint(source)), dtype: dtype, shardByteCount: 1 << 17,
       workers: Workers(count: 2)
     ).run(to: path, replacing: false, progress: { _ in })
@@ -202,10 +202,10 @@ import Testing
       let sound = try pack(source, folder, as: "x.kiln", scheme: scheme, method: method)
       let bytes = try folder.read("x.kiln")
       let stored = try #require(Checkpoint(sound).storedTensors.first { $0.name == name })
-      let tensor = try #require(stored.inPlace)
-      let start = tensor.region.range.lowerBound
+      let encoded = try #require(stored.inPlace)
+      let start = encoded.region.range.lowerBound
       // The lowest bit of a code: one step. The lowest bits of an exponent: a factor of two.
-      for (place, bit) in [(0, 0), (700, 0), (tensor.codeByteCount, 7)] {
+      for (place, bit) in [(0, 0), (700, 0), (encoded.codeByteCount, 7)] {
         var damaged = bytes
         damaged[start + place] ^= 1 << UInt8(bit)
         let path = try folder.write(damaged, as: "damaged.kiln")

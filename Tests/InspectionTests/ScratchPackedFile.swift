@@ -33,7 +33,7 @@ struct ScratchPackedFile {
         files: files.map { KilnLayout.File(name: $0.name, byteCount: $0.bytes.count) },
         tensors: entries, assemblies: []))
     let path = folder.path.appending(name)
-    let writer = try KilnWriter(layout, to: try OutputFile(path, replacing: true))
+    let writer = KilnWriter(layout, to: try OutputFile(path, replacing: true))
     for bytes in files.map(\.bytes) + tensors.map(\.bytes) {
       unsafe try writer.write(bytes.span.bytes)
     }
