@@ -69,10 +69,10 @@ package struct StoredTensor: Sendable {
     if case .compressed = content { true } else { false }
   }
 
-  /// The tensor with its bytes: in place at once, or unpacked into memory of its own, which lives as
-  /// long as the result.
+  /// The tensor with its bytes: in place at once, or unpacked into memory.
   ///
   /// - Parameter workers: Threads that unpack.
+  /// - Returns: The tensor; unpacked memory lives as long as that.
   /// - Throws: `KilnFormatError` for a damaged block, `FileError` if there is no memory.
   package func load(workers: Workers) throws -> EncodedTensor {
     switch content {

@@ -7,8 +7,9 @@ import TensorCore
 /// Signs and exponents of neighbouring weights are alike and compress well beside each other;
 /// mantissas hardly compress at all (`Formats/Kiln.md`).
 enum BytePlanes {
-  /// Splits elements of `width` bytes into planes. Bytes behind the last whole element stay at
-  /// the end.
+  /// Splits elements of `width` bytes into planes.
+  ///
+  /// Bytes behind the last whole element stay at the end.
   static func split(_ bytes: RawSpan, width: Int, into planes: inout MutableRawSpan) {
     let count = bytes.byteCount / width
     unsafe bytes.withUnsafeBytes { source in

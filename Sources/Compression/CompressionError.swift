@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why a compressed block could not be read. It is bad data, always; who knows the file and the
-/// tensor turns this into an error that names them.
+/// Why a compressed block could not be read.
+///
+/// It is bad data, always; who knows the file and the tensor turns this into an error that names them.
 public enum CompressionError: Error, Equatable, CustomStringConvertible {
   /// The block does not begin with the frame that the format asks for; the text says why.
   case frame(String)

@@ -5,8 +5,10 @@ import KilnFormat
 import TensorCore
 
 extension Checkpoint {
-  /// A checksum that changes when a file of the checkpoint is replaced or written to: names, sizes and
-  /// times, no content. Files beside the tensors are small and are read again by every run.
+  /// A checksum that changes when a file of the checkpoint is replaced or written to.
+  ///
+  /// It is made of identities, sizes and times, without any content. Files beside the tensors are small
+  /// and part of the plan.
   var fingerprint: UInt64 {
     var text = ""
     for file in dataFiles {

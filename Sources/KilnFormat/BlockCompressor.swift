@@ -89,7 +89,9 @@ final class BlockCompressor {
 
   /// Notes a block that was written.
   ///
-  /// - Parameter end: Where it ends in the file.
+  /// - Parameters:
+  ///   - block: The block.
+  ///   - end: Where it ends in the file.
   /// - Returns: The extent of the entry that it completes, if it does.
   func record(_ block: Block, end: Int) -> KilnHeader.Extent? {
     if block.contentByteCount > 0 {

@@ -70,6 +70,7 @@ public struct KilnFile: Sendable {
   /// - Parameters:
   ///   - entry: One of the header's tensors.
   ///   - workers: Threads that unpack.
+  /// - Returns: The tensor; unpacked memory lives as long as that.
   /// - Throws: `KilnFormatError.entry` for a block that is damaged, `FileError.system` if there is
   ///   no memory.
   package func load(

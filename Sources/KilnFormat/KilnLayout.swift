@@ -57,7 +57,8 @@ package struct KilnLayout: Sendable {
   /// Smallest run that begins at a page border.
   static let pageAlignedByteCount = 1 << 16
 
-  /// Lays out a file.
+  /// Lays out a file; gives nil if a tensor does not fit its encoding, the header would be longer than
+  /// the format allows, or the file larger than 2^61 bytes.
   ///
   /// - Parameters:
   ///   - producer: Program and version.
@@ -68,8 +69,6 @@ package struct KilnLayout: Sendable {
   ///   - tensors: What is written, in order.
   ///   - assemblies: How tensors of the source are put together again.
   ///   - isCompressed: Whether tensors may be compressed.
-  /// - Returns: nil if a tensor does not fit its encoding, the header would be longer than the format
-  ///   allows, or the file larger than 2^61 bytes.
   package init?(
     producer: String, source: KilnHeader.Source, recipe: JSONValue,
     shard: KilnHeader.Shard? = nil, files: [File], tensors: [Tensor],

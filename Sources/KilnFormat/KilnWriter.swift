@@ -12,7 +12,9 @@ package final class KilnWriter {
   /// Bytes that the current entry still lacks.
   private var missingByteCount = 0
 
-  /// Entries that were taken: files first, then tensors. Their bytes may still wait to be compressed.
+  /// Entries that were taken: files first, then tensors.
+  ///
+  /// Their bytes may still wait to be compressed.
   private var takenEntries = 0
   /// Entries that are written.
   package private(set) var completeEntries = 0

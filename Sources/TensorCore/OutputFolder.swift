@@ -57,6 +57,7 @@ public final class OutputFolder {
   /// Removes files of an earlier run, but for those that this one will write too.
   ///
   /// - Parameter names: The files that will be there at the end.
+  /// - Throws: `FileError.system`.
   public func removeFiles(except names: Set<String>) throws(FileError) {
     let hidden = names.map { PartialOutput.name(for: FilePath($0), suffix: "partial").string }
     let known = names.union(hidden)
