@@ -20,6 +20,9 @@ public final class MappedFile: Sendable {
   public let identity: FileIdentity
 
   private nonisolated(unsafe) let base: UnsafeRawPointer?
+  /// Bytes let go of since all were.
+  private let releasedByteCount = Atomic(0)
+  private static let byteCountBetweenFullReleases = 1 << 25
 
   /// Maps a file.
   ///
@@ -137,10 +140,19 @@ public final class MappedFile: Sendable {
   ///
   /// They stay in the page cache and come back when they are touched again.
   public func release(_ range: Range<Int>) {
+    guard let base = unsafe base, range.lowerBound >= 0, range.lowerBound < range.upperBound,
+      range.upperBound <= byteCount
+    else { return }
     let pageSize = 4096
-    let start = max(0, range.lowerBound) / pageSize * pageSize
-    let end = min(range.upperBound, byteCount)
-    guard let base = unsafe base, start < end else { return }
+    var start = range.lowerBound / pageSize * pageSize
+    var end = range.upperBound
+    // The kernel maps pages around the one that was touched, up to the two megabytes of a huge page, and
+    // what is left of those adds up over thousands of tensors. So now and then everything is let go.
+    let (_, released) = releasedByteCount.add(range.count, ordering: .relaxed)
+    if released >= Self.byteCountBetweenFullReleases {
+      releasedByteCount.store(0, ordering: .relaxed)
+      (start, end) = (0, byteCount)
+    }
     unsafe madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED)
   }
 }
