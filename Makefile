@@ -32,6 +32,26 @@ test: setup ## Build and run all fast tests.
 	$(SWIFT) build $(BUILD_FLAGS) --build-tests
 	$(SWIFT) test $(BUILD_FLAGS) --skip-build --disable-xctest
 
+# Each sanitizer has its own build folder. What it must not report stands in Tests/Sanitizers, with the reason.
+SANITIZER_asan = address
+SANITIZER_tsan = thread
+SANITIZER_ubsan = undefined
+SUPPRESSIONS = suppressions=$(CURDIR)/Tests/Sanitizers
+# ThreadSanitizer would end a process that has a find with 66, which is an exit code of the tool.
+SANITIZER_OPTIONS = ASAN_OPTIONS=$(SUPPRESSIONS)/address.supp \
+	LSAN_OPTIONS=$(SUPPRESSIONS)/leak.supp:print_suppressions=0 \
+	TSAN_OPTIONS=$(SUPPRESSIONS)/thread.supp:exitcode=99:atexit_sleep_ms=0 \
+	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+.PHONY: asan tsan ubsan
+asan: ## Run the fast tests under AddressSanitizer.
+tsan: ## Run the fast tests under ThreadSanitizer.
+ubsan: ## Run the fast tests under UndefinedBehaviorSanitizer, which is about the kernels in C.
+asan tsan ubsan: setup
+	$(SWIFT) build $(BUILD_FLAGS) --sanitize $(SANITIZER_$@) --scratch-path .build-$@ --build-tests
+	KILN_SANITIZER=$(SANITIZER_$@) $(SANITIZER_OPTIONS) $(SWIFT) test $(BUILD_FLAGS) \
+		--sanitize $(SANITIZER_$@) --scratch-path .build-$@ --skip-build --disable-xctest
+
 .PHONY: demo
 demo: build ## Inspect, convert, quantize and validate a real checkpoint.
 	@KILN=$(KILN) Scripts/demo
@@ -57,4 +77,4 @@ uninstall: ## Remove what install wrote.
 
 .PHONY: clean
 clean: ## Remove everything that was built.
-	rm -rf .build
+	rm -rf .build .build-*
