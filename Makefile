@@ -13,7 +13,7 @@ BUILD_FLAGS += -Xswiftc -warnings-as-errors
 endif
 
 KILN = .build/release/kiln
-SOURCES = Package.swift Sources Tests
+SOURCES = Package.swift Sources Tests Fuzz
 
 .PHONY: help
 help: ## List the targets.
@@ -51,6 +51,14 @@ asan tsan ubsan: setup
 	$(SWIFT) build $(BUILD_FLAGS) --sanitize $(SANITIZER_$@) --scratch-path .build-$@ --build-tests
 	KILN_SANITIZER=$(SANITIZER_$@) $(SANITIZER_OPTIONS) $(SWIFT) test $(BUILD_FLAGS) \
 		--sanitize $(SANITIZER_$@) --scratch-path .build-$@ --skip-build --disable-xctest
+
+.PHONY: fuzz
+fuzz: setup ## Fuzz all readers: FUZZ_RUNS executions of each of FUZZ_TARGETS.
+	@SWIFT=$(SWIFT) Scripts/fuzz
+
+.PHONY: fuzz-smoke
+fuzz-smoke: setup ## Fuzz all readers for a few minutes.
+	@SWIFT=$(SWIFT) FUZZ_RUNS=$${FUZZ_RUNS:-50000} Scripts/fuzz
 
 .PHONY: demo
 demo: build ## Inspect, convert, quantize and validate a real checkpoint.
