@@ -212,7 +212,7 @@ struct OutputSafetyTests {
     #expect(try String(contentsOf: scratch.url("out.kiln"), encoding: .utf8) == "precious")
     // Of a folder, too, whichever of its files it is that fails, and at its first byte or later.
     // ThreadSanitizer keeps a file of its own, for which the smaller limits leave no room.
-    for blocks in Tool.sanitizer == "thread" ? [2000] : [1, 8, 2000] {
+    for blocks in Tool.sanitizer == "tsan" ? [2000] : [1, 8, 2000] {
       let export = try Tool.run(
         ["-c", "ulimit -f \(blocks); exec \"$0\" convert in.kiln out", Tool.binary.path],
         in: scratch.folder, program: "/bin/sh")
@@ -244,7 +244,7 @@ struct OutputSafetyTests {
     #expect(try shell("head -c 3900000 /dev/zero > disk/big") == 0)
     try expectFailure(
       ["perplexity", "model", "--text", "text.txt", "--token-log", "disk/out.kiln", "--force"]
-        + ["--context", "16", "--stride", "1", "--progress", "none"],
+        + ["--context", "16", "--stride", "1"],
       try shell("head -c 1000000 /dev/zero > disk/rest; true") == 0 ? Code.inputOutput : 0,
       naming: "disk/out.kiln", in: scratch)
     #expect(try String(contentsOf: scratch.url("disk/out.kiln"), encoding: .utf8) == "precious")

@@ -16,11 +16,13 @@ struct Tool {
 
     var text: String { String(decoding: output, as: UTF8.self) }
 
-    /// Lines on standard error that are not warnings.
+    /// Lines on standard error that are neither warnings nor the progress of a run that takes seconds.
     var messages: [String] {
       errors.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-        .filter { !$0.isEmpty && !$0.hasPrefix("kiln: warning: ") }
+        .filter { !$0.isEmpty && !$0.hasPrefix("kiln: warning: ") && !$0.contains(Self.progress) }
     }
+
+    private static var progress: Regex<Substring> { #/^[a-z]+ [0-9.]+ % .+ left, /# }
 
     var warnings: [String] {
       errors.split(separator: "\n").map(String.init).filter { $0.hasPrefix("kiln: warning: ") }
@@ -32,7 +34,7 @@ struct Tool {
     }
   }
 
-  /// What the program was built with: `address`, `thread` or `undefined`; nil without a sanitizer.
+  /// What the program was built with: `asan`, `tsan` or `ubsan`; nil without a sanitizer.
   static let sanitizer = ProcessInfo.processInfo.environment["KILN_SANITIZER"]
 
   /// Limits of RELIABILITY, R1: what hangs or takes more memory fails.
