@@ -13,7 +13,7 @@ BUILD_FLAGS += -Xswiftc -warnings-as-errors
 endif
 
 KILN = .build/release/kiln
-SOURCES = Package.swift Sources Tests
+SOURCES = Package.swift Sources Tests Fuzz
 
 .PHONY: help
 help: ## List the targets.
@@ -31,6 +31,34 @@ build: setup ## Build the tool: .build/release/kiln.
 test: setup ## Build and run all fast tests.
 	$(SWIFT) build $(BUILD_FLAGS) --build-tests
 	$(SWIFT) test $(BUILD_FLAGS) --skip-build --disable-xctest
+
+# Each sanitizer has its own build folder. What it must not report stands in Tests/Sanitizers, with the reason.
+SANITIZE_asan = --sanitize address
+SANITIZE_tsan = --sanitize thread
+# swiftc has no such sanitizer here, so this is for C alone, where a find is a trap.
+SANITIZE_ubsan = -Xcc -fsanitize=undefined -Xcc -fsanitize-trap=undefined
+SUPPRESSIONS = suppressions=$(CURDIR)/Tests/Sanitizers
+# ThreadSanitizer would end a process that has a find with 66, which is an exit code of the tool.
+SANITIZER_OPTIONS = ASAN_OPTIONS=$(SUPPRESSIONS)/address.supp \
+	LSAN_OPTIONS=$(SUPPRESSIONS)/leak.supp:print_suppressions=0 \
+	TSAN_OPTIONS=$(SUPPRESSIONS)/thread.supp:exitcode=99:atexit_sleep_ms=0
+
+.PHONY: asan tsan ubsan
+asan: ## Run the fast tests under AddressSanitizer.
+tsan: ## Run the fast tests under ThreadSanitizer.
+ubsan: ## Run the fast tests under UndefinedBehaviorSanitizer, which is about the kernels in C.
+asan tsan ubsan: setup
+	$(SWIFT) build $(BUILD_FLAGS) $(SANITIZE_$@) --scratch-path .build-$@ --build-tests
+	KILN_SANITIZER=$@ $(SANITIZER_OPTIONS) $(SWIFT) test $(BUILD_FLAGS) \
+		$(SANITIZE_$@) --scratch-path .build-$@ --skip-build --disable-xctest
+
+.PHONY: fuzz
+fuzz: setup ## Fuzz all readers: FUZZ_RUNS executions of each of FUZZ_TARGETS.
+	@SWIFT=$(SWIFT) Scripts/fuzz
+
+.PHONY: fuzz-smoke
+fuzz-smoke: setup ## Fuzz all readers for a few minutes.
+	@SWIFT=$(SWIFT) FUZZ_RUNS=$${FUZZ_RUNS:-50000} Scripts/fuzz
 
 .PHONY: demo
 demo: build ## Inspect, convert, quantize and validate a real checkpoint.
@@ -57,4 +85,4 @@ uninstall: ## Remove what install wrote.
 
 .PHONY: clean
 clean: ## Remove everything that was built.
-	rm -rf .build
+	rm -rf .build .build-*

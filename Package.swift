@@ -156,3 +156,28 @@ let package = Package(
     tests(of: "Tokenization"),
   ]
 )
+
+// Fuzzing needs a program for each target that the ordinary build has no use for (`Fuzz/README.md`).
+if Context.environment["KILN_FUZZ"] == "1" {
+  /// A program that libFuzzer drives: `Fuzz/NAME/Target.swift`.
+  func fuzzTarget(_ name: String, of modules: Target.Dependency...) -> Target {
+    .executableTarget(
+      name: "fuzz-\(name)", dependencies: ["FuzzSupport", "TensorCore", system] + modules,
+      path: "Fuzz/\(name)", swiftSettings: settings)
+  }
+  package.targets += [
+    .target(
+      name: "FuzzSupport", dependencies: ["TensorCore", "Tokenization", system],
+      path: "Fuzz/Support", swiftSettings: settings),
+    fuzzTarget("json", of: "JSON"),
+    fuzzTarget("recipe", of: "Checkpoints", "JSON", "Quantization"),
+    fuzzTarget("configuration", of: "JSON", "KimiLinear"),
+    fuzzTarget("safetensors-header", of: "Safetensors"),
+    fuzzTarget("safetensors-file", of: "Safetensors"),
+    fuzzTarget("safetensors-index", of: "Safetensors"),
+    fuzzTarget("kiln-header", of: "KilnFormat"),
+    fuzzTarget("checkpoint", of: "Checkpoints", "JSON", "KimiLinear"),
+    fuzzTarget("tokenizer", of: "Tokenization"),
+    fuzzTarget("tokenizer-text", of: "Tokenization"),
+  ]
+}

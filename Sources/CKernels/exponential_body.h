@@ -22,11 +22,12 @@ static inline float NAME(exp_element)(float x) {
   p = p * r + 0.5f;
   p = 1.0f + (r + (r * r) * p);
   // Times 2^n in two steps: 2^128 and 2^-150 are no float32, and the second step alone rounds.
-  int32_t exponent;
-  memcpy(&exponent, &shifted, sizeof exponent);
-  exponent -= 0x4B400000;
-  const int32_t first_bits = ((exponent >> 1) + 127) * (1 << 23);
-  const int32_t second_bits = ((exponent - (exponent >> 1)) + 127) * (1 << 23);
+  // NaN gives any exponent, so these wrap; it stays NaN whatever it is multiplied by.
+  uint32_t bits;
+  memcpy(&bits, &shifted, sizeof bits);
+  const int32_t exponent = (int32_t)(bits - 0x4B400000u);
+  const uint32_t first_bits = ((uint32_t)(exponent >> 1) + 127) << 23;
+  const uint32_t second_bits = ((uint32_t)(exponent - (exponent >> 1)) + 127) << 23;
   float first, second;
   memcpy(&first, &first_bits, sizeof first);
   memcpy(&second, &second_bits, sizeof second);

@@ -126,7 +126,9 @@ public final class OutputFolder {
 
   private func link(_ name: String) throws(FileError) {
     do {
-      try SystemCalls.link(target.appending(name), as: partial.path.appending(name))
+      try TemporaryOutputs.extend { () throws(Errno) in
+        try SystemCalls.link(target.appending(name), as: partial.path.appending(name))
+      }
     } catch {
       throw .cannotCreate(path.appending(name), operation: "link", error)
     }

@@ -46,6 +46,12 @@ public enum TemporaryOutputs {
     }
   }
 
+  /// Adds to an output that is registered, unless the process is about to end: a folder that gets one more name
+  /// while it is being removed would stay.
+  static func extend(_ body: () throws(Errno) -> Void) throws(Errno) {
+    try paths.withLock { _ throws(Errno) in try body() }
+  }
+
   static func forget(_ path: FilePath) {
     paths.withLock { $0.removeAll { $0 == path } }
   }

@@ -77,6 +77,31 @@ struct InterruptionTests {
     }
   }
 
+  @Test("a signal while files that stay are linked leaves no folder behind, and all of them")
+  func linking() throws {
+    let names = (0..<3000).map { "stays-\(10_000 + $0)" }
+    try FileManager.default.createDirectory(
+      at: scratch.url("out"), withIntermediateDirectories: false)
+    for name in names { try scratch.write("precious", to: "out/\(name)") }
+    for _ in 0..<4 {
+      let running = try Tool.start(["convert", "in.kiln", "out", "--force"], in: scratch.folder)
+      while running.isRunning {
+        let folder = try FileManager.default.contentsOfDirectory(atPath: scratch.folder.path)
+          .first { $0.contains("partial") }
+        // Names are linked in their order, so that the first shows that it has begun.
+        if let folder, unsafe access(scratch.path("\(folder)/\(names[0])"), F_OK) == 0 { break }
+        usleep(500)
+      }
+      kill(running.identifier, SIGTERM)
+      let result = try running.wait()
+      #expect([0, 128 + SIGTERM].contains(result.status), "\(result.errors)")
+      let left = try FileManager.default.contentsOfDirectory(atPath: scratch.folder.path)
+      #expect(left.allSatisfy { !$0.contains("partial") }, "status \(result.status)")
+      let kept = Set(try FileManager.default.contentsOfDirectory(atPath: scratch.path("out")))
+      #expect(kept.isSuperset(of: names))
+    }
+  }
+
   @Test("a file that becomes shorter while it is read is an error, not SIGBUS")
   func shrinkingFile() throws {
     var generator = SeededGenerator(seed: 20_264)

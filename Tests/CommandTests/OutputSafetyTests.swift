@@ -211,7 +211,8 @@ struct OutputSafetyTests {
     #expect(result.status == Code.inputOutput, "\(result.errors)")
     #expect(try String(contentsOf: scratch.url("out.kiln"), encoding: .utf8) == "precious")
     // Of a folder, too, whichever of its files it is that fails, and at its first byte or later.
-    for blocks in [1, 8, 2000] {
+    // ThreadSanitizer keeps a file of its own, for which the smaller limits leave no room.
+    for blocks in Tool.sanitizer == "tsan" ? [2000] : [1, 8, 2000] {
       let export = try Tool.run(
         ["-c", "ulimit -f \(blocks); exec \"$0\" convert in.kiln out", Tool.binary.path],
         in: scratch.folder, program: "/bin/sh")
