@@ -176,6 +176,7 @@ if Context.environment["KILN_FUZZ"] == "1" {
     fuzzTarget("safetensors-file", of: "Safetensors"),
     fuzzTarget("safetensors-index", of: "Safetensors"),
     fuzzTarget("kiln-header", of: "KilnFormat"),
+    fuzzTarget("block", of: "Compression"),
     fuzzTarget("checkpoint", of: "Checkpoints", "JSON", "KimiLinear"),
     fuzzTarget("tokenizer", of: "Tokenization"),
     fuzzTarget("tokenizer-text", of: "Tokenization"),

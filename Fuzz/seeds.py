@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 NANO = ROOT / "Tests/Fixtures/nano"
+VECTORS = ROOT / "Formats/Vectors"
 
 # What JSON is made of, and numbers at the borders of what is counted in.
 WORDS = ["{", "}", "[", "]", ":", ",", '""', "null", "true", "false", "-", "0", "1", "1e999", "0.5", "\\u0000", "\\ud83d"]
@@ -88,14 +89,33 @@ def recipes() -> list[bytes]:
 
 
 def packed() -> list[bytes]:
-    golden = (ROOT / "Formats/Vectors/tiny-v1.kiln").read_bytes()
+    golden = (VECTORS / "tiny-v1.kiln").read_bytes()
     size, start = struct.unpack_from("<QQ", golden, 24)
     header = golden[64:64 + size].rstrip(b" ")
     data = struct.pack("<Q", len(golden) - start)
     large = dict(json.loads(header), files=[], assemblies=[], tensors=[
         dict(name="a", encoding="int4-row", shape=[2**39, 2], source_dtype="BF16", offset=4096, bytes=2**40, checksums=[])])
     seeds = [b"\x00" + golden, b"\x01" + golden, b"\x02" + data + header]
+    compressed = (VECTORS / "tiny-v1-zstd.kiln").read_bytes()
+    shard = (VECTORS / "tiny-v1-shards/model-00001-of-00002.kiln").read_bytes()
+    seeds += [b"\x01" + compressed, b"\x01" + shard]
+    for file, kind in [(compressed, 6), (shard, 10)]:
+        seeds.append(bytes([kind]) + struct.pack("<Q", len(file) - 4096) + file[64:4096].rstrip(b" "))
     return seeds + [b"\x02" + struct.pack("<Q", 2**40 - 1) + compact(large)]
+
+
+def blocks() -> list[bytes]:
+    """Blocks of the golden file, and contents to compress."""
+    golden = (VECTORS / "tiny-v1-zstd.kiln").read_bytes()
+    header = json.loads(golden[64:4096])
+    widths = {"u8": 1, "bf16": 2, "f32": 4}
+    seeds = [bytes([128 + 4, 0, 0, 0]) + bytes(range(256)) * 4, bytes([128 + 2, 1, 0, 0]) + b"\x80\x3f" * 300]
+    for tensor in header["tensors"]:
+        width = widths[tensor["encoding"]]
+        size = min(width * tensor["shape"][0], (1 << 20) - 1)
+        stored = golden[tensor["offset"]:][:tensor.get("blocks", [tensor["bytes"]])[0]]
+        seeds.append(bytes([width]) + struct.pack("<I", size)[:3] + stored)
+    return seeds
 
 
 def tokenizers() -> list[bytes]:
@@ -129,6 +149,7 @@ def seeds() -> dict[str, list[bytes]]:
             compact({"metadata": {"total_size": 1}, "weight_map": {"a": "x-00001-of-00002.safetensors", "b": "c/d"}}),
             b'{"weight_map":{"a":"../b","c":"/etc/passwd","d":"e\\u0000"}}'],
         "kiln-header": packed(),
+        "block": blocks(),
         "checkpoint": [
             compact(configuration) + b"\x00" + text + bytes(size)
             for text, size in [safetensors(tensors), safetensors(tensors + dialect)]],

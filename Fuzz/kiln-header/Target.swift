@@ -12,7 +12,7 @@ private let file = MemoryFile()
 /// |---|---|
 /// | 0 | a whole file as it is |
 /// | 1 | a whole file, whose checksums are made right |
-/// | 2, 3 | size of the data in eight bytes, JSON text of the header, for a prelude that is right |
+/// | 2, 3 | size of the data in eight bytes, JSON text of the header, for a prelude that is right; what the byte is beyond that are the required features |
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   unsafe execute(start, count) { bytes in
@@ -22,9 +22,15 @@ public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
       switch kind % 4 {
       case 0: try file.map(rest)
       case 1: try file.map(sealed(rest))
-      default: try wholeFile(rest)
+      default: try wholeFile(rest, features: UInt32(kind / 4 % 8))
       }
-    check(try KilnFile(mapped: mapped))
+    let opened = try KilnFile(mapped: mapped)
+    check(opened)
+    for tensor in opened.header.tensors
+    where tensor.extent.blockByteCounts != nil && tensor.shape.elementCount <= 1 << 16 {
+      let loaded = try opened.load(tensor, workers: Workers(count: 1))
+      require(loaded.region.byteCount == tensor.encoding.byteCount(tensor.shape), "a wrong size")
+    }
   }
 }
 
@@ -42,7 +48,13 @@ private func check(_ opened: KilnFile) {
   require(end == opened.file.byteCount, "bytes behind the last entry")
   for tensor in opened.header.tensors {
     let byteCount = tensor.encoding.byteCount(tensor.shape)
-    require(byteCount == tensor.extent.range.count, "\(tensor.name) has a wrong size")
+    if let blocks = tensor.extent.blockByteCounts {
+      require(blocks.reduce(0, +) == tensor.extent.range.count, "\(tensor.name) has wrong blocks")
+      require(
+        byteCount ?? Int.max <= tensor.extent.range.count * 1024 + 1023, "too good to be true")
+    } else {
+      require(byteCount == tensor.extent.range.count, "\(tensor.name) has a wrong size")
+    }
   }
   let covered = (extents.map(\.range) + opened.paddings).reduce(0) { $0 + $1.count }
   require(opened.dataOffset + covered == opened.file.byteCount, "bytes of no entry and no padding")
@@ -63,7 +75,7 @@ private func sealed(prelude: ArraySlice<UInt8>, header: ArraySlice<UInt8>) -> [U
 }
 
 /// A file around a header.
-private func wholeFile(_ rest: [UInt8]) throws -> MappedFile {
+private func wholeFile(_ rest: [UInt8], features: UInt32) throws -> MappedFile {
   guard let (number, text) = rest.numberAndRest else { return try file.map([]) }
   let padding = (4096 - (64 + text.count) % 4096) % 4096
   let header = text + [UInt8](repeating: UInt8(ascii: " "), count: padding)
@@ -72,7 +84,7 @@ private func wholeFile(_ rest: [UInt8]) throws -> MappedFile {
   let sizes = [UInt64(header.count), UInt64(64 + header.count)]
   let prelude =
     [0x89, 0x4B, 0x49, 0x4C, 0x4E, 0x0D, 0x0A, 0x1A]
-    + [UInt8](littleEndian: [1, 0, 0, 0] as [UInt32])
+    + [UInt8](littleEndian: [1, features, 0, 0] as [UInt32])
     + [UInt8](littleEndian: sizes + [sizes[1] + UInt64(dataByteCount)])
   return try file.map(
     sealed(prelude: prelude[...], header: header[...]) + header,
