@@ -25,7 +25,7 @@ package struct RawPackedFile: Sendable {
   ///   - room: Bytes of room, a multiple of the page size.
   /// - Throws: If its header is not JSON.
   package init(opening bytes: [UInt8], room: Int = 4 * pageByteCount) throws {
-    let length = bytes[24..<32].enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) }
+    let length = bytes.word(at: 24)
     let end = Self.preludeByteCount + length
     let root = try JSONValue(parsing: Array(bytes[64..<end]), file: "header")
     header = JSONWriter.compact(Self.moving(root, by: room))

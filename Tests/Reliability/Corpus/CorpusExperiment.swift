@@ -95,7 +95,7 @@ enum Verdict {
   ///
   /// - Parameters:
   ///   - outcome: How it ended.
-  ///   - places: Words of which the error must contain one.
+  ///   - places: Words of which the error must contain one, if there are any.
   ///   - mustFail: Whether success is wrong.
   ///   - isVerify: Whether the command reports findings on standard output.
   static func problem(
@@ -113,7 +113,7 @@ enum Verdict {
       return messages.isEmpty ? nil : "success, but said \(messages)"
     }
     guard messages.count == 1 else { return "\(messages.count) lines: \(outcome.errors.prefix(300))" }
-    guard places.contains(where: messages[0].contains) else {
+    guard places.isEmpty || places.contains(where: messages[0].contains) else {
       return "names none of \(places): \(messages[0])"
     }
     guard outcome.outputBytes.isEmpty || isVerify else { return "wrote to standard output" }

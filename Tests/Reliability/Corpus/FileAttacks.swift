@@ -32,12 +32,12 @@ enum FileAttacks {
   }
 
   private static func shifted(by difference: Int) -> [UInt8] {
-    let length = file[0..<8].enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) }
+    let length = file.word(at: 0)
     return file.replacing(at: 0, with: UInt64(length + difference))
   }
 
   private static var cuts: [MalformedCase] {
-    let length = file[0..<8].enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) }
+    let length = file.word(at: 0)
     let start = 8 + length
     var borders = Array(0...9) + [start - 1, start, start + 1, file.count - 1, file.count / 2]
     var end = start

@@ -11,7 +11,7 @@ enum HeaderAttacks {
   /// The sound members of the header, and the data that they describe.
   static let sound: (members: String, data: [UInt8]) = {
     let file = TinyTensor.file(Models.tiny.tensors)
-    let length = file[0..<8].enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) }
+    let length = file.word(at: 0)
     let header = String(decoding: file[8..<8 + length], as: UTF8.self)
     return (String(header.dropFirst().dropLast()), Array(file[(8 + length)...]))
   }()

@@ -58,7 +58,7 @@ enum OddInputs {
       atPath: folder.appending("out").string, withIntermediateDirectories: true)
     for subject in Subject.allCases {
       let outcome = try session.run(subject.arguments(odd.model, isPacked: isPacked), in: folder)
-      if let problem = Verdict.problem(outcome, places: [""], mustFail: false, isVerify: true) {
+      if let problem = Verdict.problem(outcome, places: [], mustFail: false, isVerify: true) {
         return "\(subject): \(problem)"
       }
       guard outcome.status == 0 else { return "\(subject): \(outcome.errors)\(outcome.text)" }

@@ -98,7 +98,7 @@ enum DamageExperiment {
 
   /// Where prelude and header end.
   static func dataOffset(_ packed: [UInt8]) -> Int {
-    packed[32..<40].enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) }
+    packed.word(at: 32)
   }
 
   // MARK: - A larger model
