@@ -32,6 +32,14 @@ test: setup ## Build and run all fast tests.
 	$(SWIFT) build $(BUILD_FLAGS) --build-tests
 	$(SWIFT) test $(BUILD_FLAGS) --skip-build --disable-xctest
 
+# More for it: SLOW="--only R8,R9 --scale 0.1 --seed 7".
+.PHONY: test-slow
+test-slow: ## Try the reliability promises, about 20 minutes, and print a table.
+	@Scripts/install-system-packages strace
+	$(SWIFT) build $(BUILD_FLAGS) --product kiln
+	$(SWIFT) build $(BUILD_FLAGS) --product reliability
+	.build/release/reliability $(SLOW)
+
 .PHONY: demo
 demo: build ## Inspect, convert, quantize and validate a real checkpoint.
 	@KILN=$(KILN) Scripts/demo

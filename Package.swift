@@ -126,7 +126,7 @@ let package = Package(
         "TensorCore", "JSON", "Safetensors", "KilnFormat", "Checkpoints", "Kernels", "Inspection",
         "TestSupport", "kiln", argumentParser, system,
       ],
-      path: "Tests/Reliability", swiftSettings: settings),
+      path: "Tests/Reliability", exclude: ["Shims"], swiftSettings: settings),
     tests(of: "TensorCore"),
     tests(of: "JSON"),
     tests(of: "Safetensors"),

@@ -5,7 +5,9 @@ extension Experiment {
   static let all: [Experiment] = [
     CorpusExperiment.experiment, OddInputs.experiment, SpecialValues.experiment,
     DamageExperiment.found, DamageExperiment.survived, DamageExperiment.large, BitFlips.experiment,
-    RandomSignals.kills, Injections.kills, Injections.errors, CallOrder.experiment, RandomSignals.ends,
+    RandomSignals.kills, Injections.kills, Injections.errors, Limits.experiment,
+    CallOrder.experiment,
+    RandomSignals.ends,
     OutputOntoInput.experiment, ShrinkingFiles.experiment, Bounds.experiment,
     Determinism.experiment, OldFiles.experiment, SourceScan.experiment,
   ]

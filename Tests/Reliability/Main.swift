@@ -47,7 +47,8 @@ struct Reliability: ParsableCommand {
     do {
       let ledgers = try experiment.run(session)
       let seconds = (ContinuousClock.now - start).components.seconds
-      Console.write("\(experiment.promises.joined(separator: " ")) \(experiment.name): \(seconds) s")
+      Console.write(
+        "\(experiment.promises.joined(separator: " ")) \(experiment.name): \(seconds) s")
       return ledgers
     } catch {
       // Others can still be tried; this one counts as not held.

@@ -59,7 +59,8 @@ package struct RawPackedFile: Sendable {
 
   /// A whole file around any header, which is padded.
   package static func file(header: [UInt8], data: [UInt8]) -> [UInt8] {
-    let padding = (pageByteCount - (preludeByteCount + header.count) % pageByteCount) % pageByteCount
+    let padding =
+      (pageByteCount - (preludeByteCount + header.count) % pageByteCount) % pageByteCount
     return seal(header + [UInt8](repeating: UInt8(ascii: " "), count: padding), data)
   }
 

@@ -57,7 +57,8 @@ extension ToolProcess {
       var arguments = unsafe Self.pointers(words)
       var variables = unsafe Self.pointers(Self.environment(with: environment))
       defer {
-        for unsafe pointer in unsafe arguments + variables { unsafe free(pointer) }
+        for index in unsafe arguments.indices { unsafe free(arguments[index]) }
+        for index in unsafe variables.indices { unsafe free(variables[index]) }
       }
       var identifier: pid_t = 0
       let code = Self.starting.withLock { _ in

@@ -68,7 +68,8 @@ enum ConfigurationAttacks {
   /// What is no whole number from 1 on, nor anything near it.
   private static let noSize = [
     "-1", "0", "1.5", "\"64\"", "true", "[]", "[64]", "{}", "9223372036854775807",
-    "9223372036854775808", "-9223372036854775808", "18446744073709551616", "1e30", "1e400", "-1e400",
+    "9223372036854775808", "-9223372036854775808", "18446744073709551616", "1e30", "1e400",
+    "-1e400",
     "64.0", "6.4e1", "NaN", "Infinity", "0x40", "4294967296",
   ]
 
@@ -107,7 +108,8 @@ enum ConfigurationAttacks {
   private static var flags: [MalformedCase] {
     let no = ["0", "1", "\"true\"", "[]", "{}"]
     return (no + ["null", nil]).map { field("moe_renormalize", $0) }
-      + ["tie_word_embeddings", "mla_use_nope", "use_grouped_topk", "attention_bias"].flatMap { key in
+      + ["tie_word_embeddings", "mla_use_nope", "use_grouped_topk", "attention_bias"].flatMap {
+        key in
         no.map { field(key, $0) }
       } + [field("mla_use_nope", "false"), field("attention_bias", "true")]
   }

@@ -46,7 +46,8 @@ enum CorpusExperiment {
         "R5": Ledger("R5", "paths and links out of the checkpoint or the output"),
         "R6": Ledger("R6", "missing, extra and misshaped tensors"),
       ])
-    try session.inLanes(cases.count, "corpus", prepare: { TemporaryFolder(at: $0) }) { folder, index in
+    try session.forEach(cases.count, "corpus") { lane, index in
+      let folder = TemporaryFolder(at: lane)
       try attempt(cases[index], number: index, in: folder, session, ledgers)
       try Files.empty(folder.path)
     }
@@ -98,13 +99,15 @@ enum Verdict {
   ///   - places: Words of which the error must contain one, if there are any.
   ///   - mustFail: Whether success is wrong.
   ///   - isVerify: Whether the command reports findings on standard output.
+  /// - Returns: The problem.
   static func problem(
     _ outcome: ToolProcess.Outcome, places: [String], mustFail: Bool, isVerify: Bool = false
   ) -> String? {
     if outcome.isOverdue { return "hung" }
     if let signal = outcome.signal { return "signal \(signal): \(outcome.errors.prefix(300))" }
     guard outcome.status <= 125 else { return "exit code \(outcome.status): \(outcome.errors)" }
-    for line in outcome.errors.split(separator: "\n") where !isPlain(line) || line.utf8.count > 4096 {
+    for line in outcome.errors.split(separator: "\n") where !isPlain(line) || line.utf8.count > 4096
+    {
       return "a line of \(line.utf8.count) bytes, or with control characters: \(line.prefix(200))"
     }
     let messages = outcome.messages
@@ -112,7 +115,9 @@ enum Verdict {
       if mustFail { return "was accepted" }
       return messages.isEmpty ? nil : "success, but said \(messages)"
     }
-    guard messages.count == 1 else { return "\(messages.count) lines: \(outcome.errors.prefix(300))" }
+    guard messages.count == 1 else {
+      return "\(messages.count) lines: \(outcome.errors.prefix(300))"
+    }
     guard places.isEmpty || places.contains(where: messages[0].contains) else {
       return "names none of \(places): \(messages[0])"
     }

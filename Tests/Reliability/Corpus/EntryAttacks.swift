@@ -27,12 +27,14 @@ enum EntryAttacks {
       "\"B\u{FF26}16\"", "\"U8\\u0000\"",
     ].map { "{\"dtype\":\($0),\"shape\":[0],\"data_offsets\":[0,0]}" }
     let shapes = [
-      "0", "null", "\"0\"", "{}", "[\"0\"]", "[0.0]", "[0e0]", "[-0.0]", "[null]", "[true]", "[[0]]",
+      "0", "null", "\"0\"", "{}", "[\"0\"]", "[0.0]", "[0e0]", "[-0.0]", "[null]", "[true]",
+      "[[0]]",
       "[1e400]", "[18446744073709551615]", "[9223372036854775808]",
       "[" + String(repeating: "9", count: 5000) + "]", "[1e-400]",
     ].map { "{\"dtype\":\"U8\",\"shape\":\($0),\"data_offsets\":[0,0]}" }
     let offsets = [
-      "0", "null", "{}", "[]", "[0]", "[0,0,0]", "[\"0\",\"0\"]", "[0.0,0.0]", "[null,0]", "[[0],0]",
+      "0", "null", "{}", "[]", "[0]", "[0,0,0]", "[\"0\",\"0\"]", "[0.0,0.0]", "[null,0]",
+      "[[0],0]",
       "{\"0\":0,\"1\":0}", "[0,18446744073709551616]", "[1e400,1e400]", "[-1,-1]",
     ].map { "{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":\($0)}" }
     return (whole + dtypes + shapes + offsets).map { entry(String($0.prefix(80)), $0) }
@@ -54,12 +56,15 @@ enum EntryAttacks {
       + [
         // Sizes that wrap to what the offsets span.
         entry("wraps to 0", RawSafetensors.entry("U8", [1 << 32, 1 << 32], 0, 0)),
-        entry("wraps to 8", RawSafetensors.entry("F64", [(1 << 61) + 1], end, end + 8), data: Array(0..<8)),
+        entry(
+          "wraps to 8", RawSafetensors.entry("F64", [(1 << 61) + 1], end, end + 8),
+          data: Array(0..<8)),
         entry("half a byte", RawSafetensors.entry("F4", [3], end, end + 1), data: [0]),
         entry("six bits", RawSafetensors.entry("F6_E3M2", [3], end, end + 2), data: [0, 0]),
         entry(
           "a million dimensions",
-          "{\"dtype\":\"U8\",\"shape\":[\(Array(repeating: "2", count: 1_000_000).joined(separator: ","))],\"data_offsets\":[0,0]}"),
+          "{\"dtype\":\"U8\",\"shape\":[\(Array(repeating: "2", count: 1_000_000).joined(separator: ","))],\"data_offsets\":[0,0]}"
+        ),
       ]
   }
 
@@ -70,7 +75,9 @@ enum EntryAttacks {
       (end, end + 7), (end + 1, end + 9), (1 << 32, (1 << 32) + 8),
     ]
     return wrong.map { start, stop in
-      entry("offsets \(start) \(stop)", RawSafetensors.entry("F64", [1], start, stop), data: Array(0..<8))
+      entry(
+        "offsets \(start) \(stop)", RawSafetensors.entry("F64", [1], start, stop),
+        data: Array(0..<8))
     }
       + [
         entry("empty, beyond the end", RawSafetensors.entry("U8", [0], end + 9, end + 9)),
@@ -83,10 +90,13 @@ enum EntryAttacks {
     [
       entry("overlaps the first tensor", RawSafetensors.entry("U8", [8], 0, 8)),
       entry("overlaps the last tensor", RawSafetensors.entry("U8", [8], end - 8, end)),
-      entry("overlaps by a byte", RawSafetensors.entry("U8", [8], end - 1, end + 7), data: Array(0..<7)),
+      entry(
+        "overlaps by a byte", RawSafetensors.entry("U8", [8], end - 1, end + 7), data: Array(0..<7)),
       entry("covers everything", RawSafetensors.entry("U8", [end], 0, end)),
       entry("leaves a gap", RawSafetensors.entry("U8", [7], end + 1, end + 8), data: Array(0..<8)),
-      entry("leaves a byte at the end", RawSafetensors.entry("U8", [7], end, end + 7), data: Array(0..<8)),
+      entry(
+        "leaves a byte at the end", RawSafetensors.entry("U8", [7], end, end + 7),
+        data: Array(0..<8)),
       HeaderAttacks.header("a header without tensors before data", "{}"),
       HeaderAttacks.header("only metadata before data", #"{"__metadata__":{"a":"b"}}"#),
     ]

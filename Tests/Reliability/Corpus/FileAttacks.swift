@@ -81,7 +81,9 @@ enum FileAttacks {
       sparse("a header of 100 MB of zeros", 100_000_000, 100_000_100),
       sparse("a header of 100 MB and a byte", 100_000_001, 100_000_100),
       sparse("a header of 8 GB in a hole", 8 << 30, (8 << 30) + 8),
-      text("50 MB of brackets") { Array("{\"x\":".utf8) + [UInt8](repeating: 0x5B, count: 50_000_000) },
+      text("50 MB of brackets") {
+        Array("{\"x\":".utf8) + [UInt8](repeating: 0x5B, count: 50_000_000)
+      },
       text("60 MB of one name") {
         Array("{\"".utf8) + [UInt8](repeating: 0x61, count: 60_000_000) + Array("\":1}".utf8)
       },

@@ -97,7 +97,8 @@ enum HeaderAttacks {
     let end = sound.data.count
     let pairs: [(String, String, String)] = [
       ("as it is", "a", "a"), ("escaped", "a", "\\u0061"), ("both escaped", "\\u0061", "\\u0061"),
-      ("an escaped slash", "a/b", "a\\/b"), ("escaped, hexadecimal in both cases", "\\u00e9", "\\u00E9"),
+      ("an escaped slash", "a/b", "a\\/b"),
+      ("escaped, hexadecimal in both cases", "\\u00e9", "\\u00E9"),
       ("é and its escape", "\u{E9}", "\\u00e9"), ("e and its accent", "e\u{301}", "e\\u0301"),
       ("a surrogate pair", "\u{1F600}", "\\ud83d\\ude00"), ("an empty name", "", ""),
       ("a newline", "\\n", "\\u000a"),
@@ -111,9 +112,16 @@ enum HeaderAttacks {
     let inside: [(String, String)] = [
       ("dtype", #""x":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}"#),
       ("shape", #""x":{"dtype":"U8","shape":[0],"shape":[0],"data_offsets":[0,0]}"#),
-      ("an escaped shape", #""x":{"dtype":"U8","shape":[0],"sh\u0061pe":[0],"data_offsets":[0,0]}"#),
-      ("data_offsets", #""x":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"data_offsets":[0,0]}"#),
-      ("a key that nobody reads", #""x":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"y":1,"y":1}"#),
+      (
+        "an escaped shape", #""x":{"dtype":"U8","shape":[0],"sh\u0061pe":[0],"data_offsets":[0,0]}"#
+      ),
+      (
+        "data_offsets", #""x":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"data_offsets":[0,0]}"#
+      ),
+      (
+        "a key that nobody reads",
+        #""x":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"y":1,"y":1}"#
+      ),
       ("a key below it", #""x":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"y":{"z":1,"z":1}}"#),
       ("__metadata__", #""__metadata__":{}"#),
     ]

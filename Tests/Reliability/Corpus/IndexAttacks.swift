@@ -56,7 +56,9 @@ enum IndexAttacks {
     ].map { whole($0.prefix(40).description, Array($0.utf8)) }
       + [
         whole("UTF-16", Array("{\"weight_map\":{}}".utf16).flatMap(\.littleEndianBytes)),
-        whole("a name that is not UTF-8", Array("{\"weight_map\":{\"a\":\"".utf8) + [0xFF, 0x22, 0x7D, 0x7D]),
+        whole(
+          "a name that is not UTF-8",
+          Array("{\"weight_map\":{\"a\":\"".utf8) + [0xFF, 0x22, 0x7D, 0x7D]),
         whole(
           "more shards than any checkpoint has",
           Array("{\"weight_map\":{".utf8)
@@ -68,18 +70,23 @@ enum IndexAttacks {
 
   /// Shard names that name nothing.
   private static var places: [MalformedCase] {
-    ["nothing.safetensors", "sub/nothing.safetensors", "config.json/x", "NUL", "con", "~/x", "$HOME"]
-      .map { name in
-        replacing("a shard \(name)", firstShard, name, places: [index, name])
-      }
+    [
+      "nothing.safetensors", "sub/nothing.safetensors", "config.json/x", "NUL", "con", "~/x",
+      "$HOME",
+    ]
+    .map { name in
+      replacing("a shard \(name)", firstShard, name, places: [index, name])
+    }
       + [
         replacing(
           "a shard of 5000 letters", firstShard, String(repeating: "a", count: 5000),
           places: [index, "aaaa"]),
         replacing("a shard with a NUL", firstShard, "x\\u0000.safetensors"),
         replacing(
-          "a shard with control characters", firstShard, "\\u001b[2J\\n", places: [index, "\\u{1b}"]),
-        replacing("the configuration as a shard", firstShard, "config.json", places: ["config.json"]),
+          "a shard with control characters", firstShard, "\\u001b[2J\\n",
+          places: [index, "\\u{1b}"]),
+        replacing(
+          "the configuration as a shard", firstShard, "config.json", places: ["config.json"]),
         replacing("the index as a shard", firstShard, index),
       ]
   }
@@ -88,15 +95,18 @@ enum IndexAttacks {
   private static var maps: [MalformedCase] {
     let name = "\"model.norm.weight\""
     return [
-      replacing("a key twice", "\"weight_map\": {", "\"weight_map\": {\(name): \"x\",", promises: ["R4"]),
+      replacing(
+        "a key twice", "\"weight_map\": {", "\"weight_map\": {\(name): \"x\",", promises: ["R4"]),
       replacing(
         "an escaped key twice", "\"weight_map\": {",
         "\"weight_map\": {\"model.norm.weigh\\u0074\": \"\(firstShard)\",", promises: ["R4"]),
-      replacing("two maps", "\"weight_map\": {", "\"weight_map\": {}, \"weight_map\": {", promises: ["R4"]),
+      replacing(
+        "two maps", "\"weight_map\": {", "\"weight_map\": {}, \"weight_map\": {", promises: ["R4"]),
       replacing(
         "a tensor that is in no shard", "\"weight_map\": {",
         "\"weight_map\": {\"nothing\": \"\(firstShard)\",", places: ["nothing"], promises: ["R6"]),
-      replacing("a tensor renamed", name, "\"model.norm.height\"", places: ["model.norm"], promises: ["R6"]),
+      replacing(
+        "a tensor renamed", name, "\"model.norm.height\"", places: ["model.norm"], promises: ["R6"]),
       MalformedCase(
         name: "index: a tensor in another shard", promises: ["R6"], places: [index]
       ) { folder in
@@ -104,7 +114,8 @@ enum IndexAttacks {
         let text = String(decoding: files[index] ?? [], as: UTF8.self)
         files[index] = Array(
           text.replacingOccurrences(
-            of: firstShard, with: "model-00002-of-00003.safetensors").utf8)
+            of: firstShard, with: "model-00002-of-00003.safetensors"
+          ).utf8)
         for (name, bytes) in files { try folder.write(bytes, as: "model/\(name)") }
       },
       MalformedCase(
@@ -125,14 +136,21 @@ enum IndexAttacks {
       ("a shard missing", { $0[firstShard] = nil }), ("a shard empty", { $0[firstShard] = [] }),
       ("a shard cut", { $0[firstShard]?.removeLast(100) }),
       ("a shard longer", { $0[firstShard]?.append(0) }),
-      ("two shards swapped", { files in
-        let first = files[firstShard]
-        files[firstShard] = files["model-00002-of-00003.safetensors"]
-        files["model-00002-of-00003.safetensors"] = first
-      }),
-      ("no index", { $0[index] = nil }), ("no shard", { files in
-        for name in files.keys where name.hasSuffix(".safetensors") { files[name] = nil }
-      }),
+      (
+        "two shards swapped",
+        { files in
+          let first = files[firstShard]
+          files[firstShard] = files["model-00002-of-00003.safetensors"]
+          files["model-00002-of-00003.safetensors"] = first
+        }
+      ),
+      ("no index", { $0[index] = nil }),
+      (
+        "no shard",
+        { files in
+          for name in files.keys where name.hasSuffix(".safetensors") { files[name] = nil }
+        }
+      ),
     ]
     return edits.map { name, edit in
       MalformedCase(name: "index: " + name, places: [firstShard, index]) { folder in

@@ -25,7 +25,7 @@ enum OddInputs {
     let ledger = Ledger("R2", "odd inputs through six commands and back, same perplexity")
     let expected = try meanLoss(session.models.folder.string, session, in: session.folder.path)
     let all = headers + orders + extras + texts + places + packed(session) + variants
-    try session.inLanes(all.count, "odd", prepare: { $0 }) { lane, index in
+    try session.forEach(all.count, "odd") { lane, index in
       let odd = all[index]
       let folder = TemporaryFolder(at: lane.appending(odd.place))
       try FileManager.default.createDirectory(
@@ -81,7 +81,8 @@ enum OddInputs {
   }
 
   private static func folder(
-    _ name: String, place: String = "plain", _ edit: @escaping @Sendable (inout [String: [UInt8]]) -> Void
+    _ name: String, place: String = "plain",
+    _ edit: @escaping @Sendable (inout [String: [UInt8]]) -> Void
   ) -> Oddity {
     Oddity(name: name, place: place) { folder in
       var files = Models.files()
@@ -91,7 +92,8 @@ enum OddInputs {
   }
 
   private static func weights(_ name: String, header: String, data: [UInt8] = []) -> Oddity {
-    let file = RawSafetensors.file(header: Array(header.utf8), data: HeaderAttacks.sound.data + data)
+    let file = RawSafetensors.file(
+      header: Array(header.utf8), data: HeaderAttacks.sound.data + data)
     return folder(name) { $0["model.safetensors"] = file }
   }
 
@@ -102,24 +104,52 @@ enum OddInputs {
       "\"\(name)\":\(RawSafetensors.entry(dtype, shape, end, end + count)),"
     }
     let bare = String(members.drop { $0 != "}" }.dropFirst(2))
-    return (0..<8).map { weights("\($0) spaces of padding", header: "{\(members)}" + String(repeating: " ", count: $0)) }
+    return (0..<8).map {
+      weights("\($0) spaces of padding", header: "{\(members)}" + String(repeating: " ", count: $0))
+    }
       + [
-        weights("4096 newlines and tabs", header: "{\n\t\(members)\r\n}" + String(repeating: "\n\t \r", count: 1024)),
+        weights(
+          "4096 newlines and tabs",
+          header: "{\n\t\(members)\r\n}" + String(repeating: "\n\t \r", count: 1024)),
         weights("no metadata", header: "{\(bare)}"),
         weights("null metadata", header: "{\"__metadata__\":null,\(bare)}"),
-        weights("metadata behind the tensors", header: "{\(bare),\"__metadata__\":{\"a\":\"\\u0000\"}}"),
-        weights("metadata of 100 KB", header: "{\"__metadata__\":{\"a\":\"\(String(repeating: "é", count: 50_000))\"},\(bare)}"),
-        weights("names with escapes", header: "{\(members.replacingOccurrences(of: "lm_head", with: "l\\u006d_he\\u0061d"))}"),
-        weights("a scalar", header: "{\(entry("scalar", "F64", [], 8))\(members)}", data: Array(1...8)),
+        weights(
+          "metadata behind the tensors", header: "{\(bare),\"__metadata__\":{\"a\":\"\\u0000\"}}"),
+        weights(
+          "metadata of 100 KB",
+          header: "{\"__metadata__\":{\"a\":\"\(String(repeating: "é", count: 50_000))\"},\(bare)}"),
+        weights(
+          "names with escapes",
+          header: "{\(members.replacingOccurrences(of: "lm_head", with: "l\\u006d_he\\u0061d"))}"),
+        weights(
+          "a scalar", header: "{\(entry("scalar", "F64", [], 8))\(members)}", data: Array(1...8)),
         weights("no elements", header: "{\(entry("none", "F32", [0, 3], 0))\(members)}"),
-        weights("2^60 rows of nothing", header: "{\(entry("none", "BF16", [1 << 60, 0], 0))\(members)}"),
-        weights("a name that is not ASCII", header: "{\(entry("é陶\u{1F600}", "U8", [1], 1))\(members)}", data: [1]),
+        weights(
+          "2^60 rows of nothing", header: "{\(entry("none", "BF16", [1 << 60, 0], 0))\(members)}"),
+        weights(
+          "a name that is not ASCII", header: "{\(entry("é陶\u{1F600}", "U8", [1], 1))\(members)}",
+          data: [1]),
         weights("an empty name", header: "{\(entry("", "U8", [1], 1))\(members)}", data: [1]),
-        weights("keys that nobody knows", header: "{\"x\":{\"more\":[{\"a\":1e400}],\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[\(end),\(end)]},\(members)}"),
-        weights("nested 128 deep", header: "{\"x\":{\"more\":\(String(repeating: "[", count: 126) + String(repeating: "]", count: 126)),\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[\(end),\(end)]},\(members)}"),
-        weights("names that only look alike", header: "{\"\u{E9}\":\(RawSafetensors.entry("U8", [1], end, end + 1)),\"e\u{301}\":\(RawSafetensors.entry("U8", [1], end + 1, end + 2)),\(members)}", data: [1, 2]),
+        weights(
+          "keys that nobody knows",
+          header:
+            "{\"x\":{\"more\":[{\"a\":1e400}],\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[\(end),\(end)]},\(members)}"
+        ),
+        weights(
+          "nested 128 deep",
+          header:
+            "{\"x\":{\"more\":\(String(repeating: "[", count: 126) + String(repeating: "]", count: 126)),\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[\(end),\(end)]},\(members)}"
+        ),
+        weights(
+          "names that only look alike",
+          header:
+            "{\"\u{E9}\":\(RawSafetensors.entry("U8", [1], end, end + 1)),\"e\u{301}\":\(RawSafetensors.entry("U8", [1], end + 1, end + 2)),\(members)}",
+          data: [1, 2]),
       ]
-      + ["BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "I16", "U16", "I32", "U32", "F64", "I64", "U64", "C64", "F4", "F6_E2M3"].compactMap { name in
+      + [
+        "BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "I16", "U16", "I32", "U32", "F64", "I64", "U64",
+        "C64", "F4", "F6_E2M3",
+      ].compactMap { name in
         DType(rawValue: name)?.byteCount(elementCount: 4).map { count in
           weights(
             "a tensor of \(name)", header: "{\(entry("extra", name, [2, 2], count))\(members)}",
@@ -133,7 +163,11 @@ enum OddInputs {
     (0..<6).map { seed in
       var random = SeededGenerator(seed: UInt64(seed))
       var tensors = Models.tiny.tensors.shuffled(using: &random)
-      if seed % 2 == 1 { tensors.insert(TinyTensor(name: "odd", dtype: .u8, shape: [seed], bytes: Array(repeating: 9, count: seed)), at: 0) }
+      if seed % 2 == 1 {
+        tensors.insert(
+          TinyTensor(
+            name: "odd", dtype: .u8, shape: [seed], bytes: Array(repeating: 9, count: seed)), at: 0)
+      }
       let file = TinyTensor.file(tensors)
       return folder("order \(seed)") { $0["model.safetensors"] = file }
     }
@@ -149,7 +183,9 @@ enum OddInputs {
         files["pytorch_model.bin"] = [1, 2, 3]
       },
       folder("no tokenizer_config.json") { $0["tokenizer_config.json"] = nil },
-      folder("another name") { $0["weights-v2.safetensors"] = $0.removeValue(forKey: "model.safetensors") },
+      folder("another name") {
+        $0["weights-v2.safetensors"] = $0.removeValue(forKey: "model.safetensors")
+      },
     ]
   }
 
@@ -169,15 +205,25 @@ enum OddInputs {
       ("CRLF", Array(pretty.replacingOccurrences(of: "\n", with: "\r\n").utf8)),
       ("one line", JSONWriter.compact(configuration)),
       ("keys backwards", JSONWriter.compact(.object(configuration.members.reversed()))),
-      ("more keys", JSONWriter.compact(configuration.setting("zzz", to: [1, .null, ["a": .number(1.5)]]))),
+      (
+        "more keys",
+        JSONWriter.compact(configuration.setting("zzz", to: [1, .null, ["a": .number(1.5)]]))
+      ),
       ("swish", JSONWriter.compact(configuration.setting("hidden_act", to: "swish"))),
       ("no architectures", JSONWriter.compact(configuration.setting("architectures", to: nil))),
-      ("no tie_word_embeddings", JSONWriter.compact(configuration.setting("tie_word_embeddings", to: nil))),
+      (
+        "no tie_word_embeddings",
+        JSONWriter.compact(configuration.setting("tie_word_embeddings", to: nil))
+      ),
       ("null q_lora_rank", JSONWriter.compact(configuration.setting("q_lora_rank", to: .null))),
       ("no model_type", JSONWriter.compact(configuration.setting("model_type", to: nil))),
       ("spaces around", [0x20, 0x0A] + JSONWriter.pretty(configuration) + [0x0A, 0x20]),
     ]
-    return vocabularies.map { name, bytes in folder("tiktoken.model: \(name)") { $0["tiktoken.model"] = bytes } }
-      + configurations.map { name, bytes in folder("config.json: \(name)") { $0["config.json"] = bytes } }
+    return vocabularies.map { name, bytes in
+      folder("tiktoken.model: \(name)") { $0["tiktoken.model"] = bytes }
+    }
+      + configurations.map { name, bytes in
+        folder("config.json: \(name)") { $0["config.json"] = bytes }
+      }
   }
 }

@@ -26,34 +26,37 @@ extension OddInputs {
 
   static var places: [Oddity] {
     let names = [
-      "with spaces", "é", "e\u{301}", "陶 窯", "\u{1F600}", "-dash", "--help", "a\nb", "*?[x]", "$HOME", "'\"",
+      "with spaces", "é", "e\u{301}", "陶 窯", "\u{1F600}", "-dash", "--help", "a\nb", "*?[x]",
+      "$HOME", "'\"",
       "model.safetensors", "x.kiln", String(repeating: "n", count: 250), "%s%n",
     ]
     return names.map { name in
       Oddity(name: "a folder \(name.prefix(20).debugDescription)", place: name) {
         try write(Models.files(), to: $0)
       }
-    } + ["model/", "./model", "model/../model", ".//model//", "model/model.safetensors"].map { path in
-      Oddity(name: "the path \(path)", model: path) { try write(Models.files(), to: $0) }
-    } + [
-      Oddity(name: "a link to the folder", model: "link") { folder in
-        try write(Models.files(), to: folder)
-        try folder.link("link", to: "model")
-      },
-      Oddity(name: "a folder that only can be read") { folder in
-        try write(Models.files(), to: folder)
-        for name in try FolderListing.entries(of: folder.path.appending("model")) {
-          try Files.setMode(0o444, of: folder.path.appending("model/\(name)"))
-        }
-        try Files.setMode(0o555, of: folder.path.appending("model"))
-      },
-      Oddity(name: "links inside the folder") { folder in
-        try write(Models.files(), to: folder)
-        for name in ["model.safetensors", "config.json"] {
-          try hide("model/\(name)", in: folder, behind: "data/\(name)", at: "model/data/\(name)")
-        }
-      },
-    ] + cache + shards
+    }
+      + ["model/", "./model", "model/../model", ".//model//", "model/model.safetensors"].map {
+        path in
+        Oddity(name: "the path \(path)", model: path) { try write(Models.files(), to: $0) }
+      } + [
+        Oddity(name: "a link to the folder", model: "link") { folder in
+          try write(Models.files(), to: folder)
+          try folder.link("link", to: "model")
+        },
+        Oddity(name: "a folder that only can be read") { folder in
+          try write(Models.files(), to: folder)
+          for name in try FolderListing.entries(of: folder.path.appending("model")) {
+            try Files.setMode(0o444, of: folder.path.appending("model/\(name)"))
+          }
+          try Files.setMode(0o555, of: folder.path.appending("model"))
+        },
+        Oddity(name: "links inside the folder") { folder in
+          try write(Models.files(), to: folder)
+          for name in ["model.safetensors", "config.json"] {
+            try hide("model/\(name)", in: folder, behind: "data/\(name)", at: "model/data/\(name)")
+          }
+        },
+      ] + cache + shards
   }
 
   /// The layout of the Hugging Face cache, alone and in shards.
@@ -70,7 +73,9 @@ extension OddInputs {
 
   private static var shards: [Oddity] {
     let index = IndexAttacks.index
-    func edited(_ name: String, _ edit: @escaping @Sendable (inout [String: [UInt8]]) -> Void) -> Oddity {
+    func edited(_ name: String, _ edit: @escaping @Sendable (inout [String: [UInt8]]) -> Void)
+      -> Oddity
+    {
       Oddity(name: name) { folder in
         var files = IndexAttacks.files
         edit(&files)
@@ -95,15 +100,18 @@ extension OddInputs {
       },
       edited("an index whose total size is wrong") { files in
         changeIndex(&files) {
-          $0.replacingOccurrences(of: "\"metadata\": {}", with: "\"metadata\": {\"total_size\": \"x\"}")
+          $0.replacingOccurrences(
+            of: "\"metadata\": {}", with: "\"metadata\": {\"total_size\": \"x\"}")
         }
       },
       edited("shards with their numbers exchanged") { files in
         let names = ["model-00001-of-00003.safetensors", "model-00003-of-00003.safetensors"]
         (files[names[0]], files[names[1]]) = (files[names[1]], files[names[0]])
         changeIndex(&files) {
-          $0.replacingOccurrences(of: names[0], with: "@").replacingOccurrences(of: names[1], with: names[0])
-            .replacingOccurrences(of: "@", with: names[1])
+          $0.replacingOccurrences(of: names[0], with: "@").replacingOccurrences(
+            of: names[1], with: names[0]
+          )
+          .replacingOccurrences(of: "@", with: names[1])
         }
       },
       edited("shards of other names") { files in
@@ -117,7 +125,9 @@ extension OddInputs {
       edited("a shard that nobody names") { $0["model-00009-of-00009.safetensors"] = [1, 2, 3] },
       edited("a tensor that the index does not name") { files in
         let extra = TinyTensor(name: "more", dtype: .u8, shape: [1], bytes: [1])
-        let part = stride(from: 0, to: Models.tiny.tensors.count, by: 3).map { Models.tiny.tensors[$0] }
+        let part = stride(from: 0, to: Models.tiny.tensors.count, by: 3).map {
+          Models.tiny.tensors[$0]
+        }
         files["model-00001-of-00003.safetensors"] = TinyTensor.file(part + [extra])
       },
     ]
@@ -127,26 +137,31 @@ extension OddInputs {
   static func packed(_ session: Session) -> [Oddity] {
     let source = session.models.packed
     return ["x.kiln", "é 陶.kiln", "sub/deep/x.kiln"].map { name in
-      Oddity(name: "packed as \(name)", model: name) { try $0.write(try Files.read(source), as: name) }
-    } + ["weights.bin", "x.safetensors", "noextension"].map { name in
-      Oddity(name: "a packed file behind the link \(name).kiln", model: "\(name).kiln") { folder in
-        try folder.write(try Files.read(source), as: name)
-        try folder.link("\(name).kiln", to: name)
+      Oddity(name: "packed as \(name)", model: name) {
+        try $0.write(try Files.read(source), as: name)
       }
-    } + [
-      Oddity(name: "with more keys in its header", model: "more.kiln") { folder in
-        var file = try RawPackedFile(opening: try Files.read(source))
-        file.header = Array("{\"later\":[{}],".utf8) + file.header.dropFirst()
-        try folder.write(file.sealed, as: "more.kiln")
-      },
-      Oddity(name: "with optional features", model: "optional.kiln") { folder in
-        let file = try RawPackedFile(opening: try Files.read(source))
-        let header = file.paddedHeader
-        let prelude = RawPackedFile.prelude(
-          header: header, optional: 0xFFFF_FFFF, fileByteCount: 64 + header.count + file.data.count)
-        try folder.write(prelude + header + file.data, as: "optional.kiln")
-      },
-    ]
+    }
+      + ["weights.bin", "x.safetensors", "noextension"].map { name in
+        Oddity(name: "a packed file behind the link \(name).kiln", model: "\(name).kiln") {
+          folder in
+          try folder.write(try Files.read(source), as: name)
+          try folder.link("\(name).kiln", to: name)
+        }
+      } + [
+        Oddity(name: "with more keys in its header", model: "more.kiln") { folder in
+          var file = try RawPackedFile(opening: try Files.read(source))
+          file.header = Array("{\"later\":[{}],".utf8) + file.header.dropFirst()
+          try folder.write(file.sealed, as: "more.kiln")
+        },
+        Oddity(name: "with optional features", model: "optional.kiln") { folder in
+          let file = try RawPackedFile(opening: try Files.read(source))
+          let header = file.paddedHeader
+          let prelude = RawPackedFile.prelude(
+            header: header, optional: 0xFFFF_FFFF,
+            fileByteCount: 64 + header.count + file.data.count)
+          try folder.write(prelude + header + file.data, as: "optional.kiln")
+        },
+      ]
   }
 
   /// Every kind of model and of storage.

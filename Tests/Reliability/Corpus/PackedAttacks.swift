@@ -23,17 +23,24 @@ enum PackedAttacks {
       .packed("prelude: " + name, prelude + header + file.data)
     }
     var cases = [0, 2, 3, 256, .max].map { version in
-      make("version \(version)", RawPackedFile.prelude(header: header, version: version, fileByteCount: size))
+      make(
+        "version \(version)",
+        RawPackedFile.prelude(header: header, version: version, fileByteCount: size))
     }
     cases += [1, 2, 1 << 31, .max].map { bits in
-      make("required \(bits)", RawPackedFile.prelude(header: header, required: bits, fileByteCount: size))
+      make(
+        "required \(bits)",
+        RawPackedFile.prelude(header: header, required: bits, fileByteCount: size))
     }
     cases += ([1, .max] as [UInt32]).map { value in
-      make("reserved \(value)", RawPackedFile.prelude(header: header, reserved: value, fileByteCount: size))
+      make(
+        "reserved \(value)",
+        RawPackedFile.prelude(header: header, reserved: value, fileByteCount: size))
     }
     let lengths: [UInt64] = [
       0, 1, 4032, UInt64(header.count) - 1, UInt64(header.count) + 1, UInt64(header.count) + 4096,
-      UInt64(header.count) - 4096, UInt64(size), 1 << 26, 1 << 32, 1 << 62, 1 << 63, .max, .max - 63,
+      UInt64(header.count) - 4096, UInt64(size), 1 << 26, 1 << 32, 1 << 62, 1 << 63, .max,
+      .max - 63,
     ]
     cases += lengths.map { length in
       make(
@@ -60,23 +67,28 @@ enum PackedAttacks {
     let file = try RawPackedFile(opening: packed)
     let tree = try file.tree()
     let values: [JSONValue?] = [
-      nil, .null, true, -1, .number(1.5), "x", [[]], [1], ["a": 1], .integer(Int.max), .integer(Int.min),
+      nil, .null, true, -1, .number(1.5), "x", [[]], [1], ["a": 1], .integer(Int.max),
+      .integer(Int.min),
       .number(1e300),
     ]
     var cases: [MalformedCase] = []
     for key in ["producer", "source", "block_bytes", "files", "tensors", "assemblies"] {
       for value in values where !(key == "producer" && value == "x") {
-        cases.append(.packed("\(key) = \(short(value))", file.with(tree.setting(key, to: value)).sealed))
+        cases.append(
+          .packed("\(key) = \(short(value))", file.with(tree.setting(key, to: value)).sealed))
       }
     }
     for key in ["source.format", "source.tensors", "source.bytes"] {
       for value in values where !accepts(key, value) {
-        cases.append(.packed("\(key) = \(short(value))", file.with(tree.setting(key, to: value)).sealed))
+        cases.append(
+          .packed("\(key) = \(short(value))", file.with(tree.setting(key, to: value)).sealed))
       }
     }
     for size in [0, 1, 1_048_575, 1_048_577, 2_097_152, 1 << 62] {
       cases.append(
-        .packed("block_bytes = \(size)", file.with(tree.setting("block_bytes", to: .integer(size))).sealed))
+        .packed(
+          "block_bytes = \(size)", file.with(tree.setting("block_bytes", to: .integer(size))).sealed
+        ))
     }
     return cases
   }
@@ -90,7 +102,8 @@ enum PackedAttacks {
     var cases: [MalformedCase] = []
     let odd: [JSONValue?] = [
       nil, .null, true, -1, .number(0.5), "", "x", [], [[]], [:], .integer(Int.max), .integer(1),
-      .integer(0), .integer(4096), [.integer(Int.max), 2], [.integer(1 << 32), .integer(1 << 32)], [-1],
+      .integer(0), .integer(4096), [.integer(Int.max), 2], [.integer(1 << 32), .integer(1 << 32)],
+      [-1],
       [0], [1], [.number(1e300)], "int4-g32", "int4-g-32", "BF16", "bf16", "..", "a\u{0}",
     ]
     for (name, bytes, list, entry) in [
@@ -115,7 +128,8 @@ enum PackedAttacks {
         ("twice", elements + [element]), ("missing", elements.filter { $0 != element }),
         ("backwards", elements.reversed()), ("none", []),
       ]
-      for (kind, list2) in lists where !(list == "files" && kind == "backwards" && elements.count < 2) {
+      for (kind, list2) in lists
+      where !(list == "files" && kind == "backwards" && elements.count < 2) {
         cases.append(
           .packed(
             "\(name) entries \(kind)", file.with(tree.setting(list, to: .array(list2))).sealed,
@@ -129,7 +143,9 @@ enum PackedAttacks {
   /// Other names and source types are lies that break nothing.
   private static func isHarmless(_ key: String, _ value: JSONValue?, _ list: String) -> Bool {
     switch (key, value) {
-    case ("name", .string): list == "tensors" || value == "x" || value == "BF16" || value == "bf16" || value == "int4-g32" || value == "int4-g-32"
+    case ("name", .string):
+      list == "tensors" || value == "x" || value == "BF16" || value == "bf16" || value == "int4-g32"
+        || value == "int4-g-32"
     case ("source_dtype", "BF16"): true
     default: false
     }
@@ -148,7 +164,8 @@ enum PackedAttacks {
       ("dtype \(short($0))", first.setting("dtype", to: $0))
     }
     changed += [
-      JSONValue?.none, .null, 1, [1], [0], [-1], [.integer(Int.max)], [.integer(1 << 32), .integer(1 << 32)],
+      JSONValue?.none, .null, 1, [1], [0], [-1], [.integer(Int.max)],
+      [.integer(1 << 32), .integer(1 << 32)],
     ].map { ("shape \(short($0))", first.setting("shape", to: $0)) }
     changed += [JSONValue?.none, .null, 1, "lm_head.weight", "__metadata__"].map {
       ("name \(short($0))", first.setting("name", to: $0))
@@ -157,7 +174,8 @@ enum PackedAttacks {
       let list = JSONValue.array([assembly] + all.dropFirst())
       return .packed("assembly: \(name)", file.with(tree.setting("assemblies", to: list)).sealed)
     } + [
-      .packed("assembly: twice", file.with(tree.setting("assemblies", to: .array(all + [first]))).sealed)
+      .packed(
+        "assembly: twice", file.with(tree.setting("assemblies", to: .array(all + [first]))).sealed)
     ]
   }
 
@@ -165,9 +183,10 @@ enum PackedAttacks {
   private static func cuts(_ packed: [UInt8]) throws -> [MalformedCase] {
     [0, 1, 7, 8, 55, 63, 64, 65, 4095, 4096, 4097, packed.count / 2, packed.count - 1].map {
       .packed("packed: cut at \($0)", Array(packed[..<$0]))
-    } + [1, 63, 64, 4096].map {
-      .packed("packed: \($0) bytes longer", packed + [UInt8](repeating: 0, count: $0))
     }
+      + [1, 63, 64, 4096].map {
+        .packed("packed: \($0) bytes longer", packed + [UInt8](repeating: 0, count: $0))
+      }
   }
 
   /// Headers that are not the JSON that they must be, sealed.
@@ -186,12 +205,15 @@ enum PackedAttacks {
     }
     let whole: [(String, [UInt8])] = [
       ("nothing", []), ("an array", Array("[]".utf8)), ("no keys", Array("{}".utf8)),
-      ("null", Array("null".utf8)), ("cut", Array(sound.dropLast())), ("two", sound + [0x7B, 0x7D]),
+      ("null", Array("null".utf8)), ("cut", Array(sound.dropLast())),
+      ("two", sound + [0x7B, 0x7D]),
       ("a mark", [0xEF, 0xBB, 0xBF] + sound), ("a NUL behind it", sound + [0]),
       ("NaN", before("{\"x\":NaN,")), ("1e400 as block_bytes", before("{\"block_bytes\":1e400,")),
       ("not UTF-8", Array("{\"".utf8) + [0xFF] + Array("\":1,".utf8) + body),
     ]
-    let twice: [(String, [UInt8])] = ["producer", "tensors", "ten\\u0073ors", "assemblies", "block_bytes"].map {
+    let twice: [(String, [UInt8])] = [
+      "producer", "tensors", "ten\\u0073ors", "assemblies", "block_bytes",
+    ].map {
       ("\($0) twice", Array("{\"\($0)\":1,".utf8) + body)
     }
     return (whole + nested).map { .packed("packed header: \($0.0)", text($0.1)) }
@@ -204,11 +226,14 @@ enum PackedAttacks {
     let tree = try file.tree()
     guard case .array(let files)? = tree["files"] else { return [] }
     let names = [
-      "../evil", "../../evil", "/tmp/kiln-evil", "..", ".", "", "/", "a/b", "a/", "./x", "model.safetensors",
+      "../evil", "../../evil", "/tmp/kiln-evil", "..", ".", "", "/", "a/b", "a/", "./x",
+      "model.safetensors",
       "model.safetensors.index.json", "x.safetensors", "config.json\u{0}", "\u{0}",
     ]
     return names.map { name in
-      let list = files.enumerated().map { $0.offset == 0 ? $0.element.setting("name", to: .string(name)) : $0.element }
+      let list = files.enumerated().map {
+        $0.offset == 0 ? $0.element.setting("name", to: .string(name)) : $0.element
+      }
       return .packed(
         "a file called \(name.debugDescription)",
         file.with(tree.setting("files", to: .array(list))).sealed, promises: ["R5"])

@@ -11,7 +11,7 @@ enum PathAttacks {
     traversals + links
   }
 
-  /// Names in the index. `ABSOLUTE` stands for the working folder.
+  /// Names in the index; `ABSOLUTE` stands for the working folder.
   private static let prefixes = [
     "../other/", "../model_evil/", "ABSOLUTE/other/", "./../other/", "x/../../other/", "../model/",
     "./", ".//", "x/../", "//", "..//other/", "sub/../../other/",
@@ -42,7 +42,10 @@ enum PathAttacks {
             ).utf8), to: path)
       }
     }
-      + ["..", ".", "/", "", "/dev/zero", "/dev/stdin", "/proc/self/mem", "/etc/passwd", "a/", "a//b"]
+      + [
+        "..", ".", "/", "", "/dev/zero", "/dev/stdin", "/proc/self/mem", "/etc/passwd", "a/",
+        "a//b",
+      ]
       .map { name in
         IndexAttacks.replacing("the shard \(name)", IndexAttacks.firstShard, name, promises: ["R5"])
       }

@@ -18,7 +18,8 @@ enum RandomAttacks {
         // Of the weights, only the head can be wrong in form.
         let bytes = mutate(files[name] ?? [], within: 8000, &random)
         cases.append(
-          MalformedCase(name: "random \(name) \(number)", places: [name, "model"], refusedBy: []) { folder in
+          MalformedCase(name: "random \(name) \(number)", places: [name, "model"], refusedBy: []) {
+            folder in
             for (other, content) in files {
               try folder.write(other == name ? bytes : content, as: "model/\(other)")
             }

@@ -14,9 +14,10 @@ enum SpecialValues {
   private static func run(_ session: Session) throws -> [Ledger] {
     let exact = Ledger("R7", "NaN, infinities and subnormals bit-exact through convert and back")
     let told = Ledger("R7", "the same, told by quantize with tensor and count")
-    let scales = Ledger("R7", "scales of extreme tensors, eight schemes, two methods: finite, not 0")
+    let scales = Ledger(
+      "R7", "scales of extreme tensors, eight schemes, two methods: finite, not 0")
     let all = patterns
-    try session.inLanes(all.count, "special", prepare: { $0 }) { lane, index in
+    try session.forEach(all.count, "special") { lane, index in
       try attempt(all[index], session, TemporaryFolder(at: lane), exact, told)
       try Files.empty(lane)
     }
@@ -38,10 +39,12 @@ enum SpecialValues {
       // The same sign, exponent and payload in all three types, as far as they fit.
       [
         Pattern(
-          name: name, dtype: .bf16, bytes: bits.flatMap { UInt16(truncatingIfNeeded: $0 >> 16).littleEndianBytes },
+          name: name, dtype: .bf16,
+          bytes: bits.flatMap { UInt16(truncatingIfNeeded: $0 >> 16).littleEndianBytes },
           nanCount: nan, infinityCount: infinity),
         Pattern(
-          name: name, dtype: .f16, bytes: bits.flatMap { half($0).littleEndianBytes }, nanCount: nan,
+          name: name, dtype: .f16, bytes: bits.flatMap { half($0).littleEndianBytes },
+          nanCount: nan,
           infinityCount: infinity),
         Pattern(
           name: name, dtype: .f32, bytes: bits.flatMap(\.littleEndianBytes), nanCount: nan,
@@ -54,7 +57,8 @@ enum SpecialValues {
       + make("NaN with a payload", [0xFFD5_0000], nan: 1, infinity: 0)
       + make("infinity", [0x7F80_0000], nan: 0, infinity: 1)
       + make("negative infinity", [0xFF80_0000], nan: 0, infinity: 1)
-      + make("all of them", [0x7FC0_0000, 0xFF81_0000, 0x7F80_0000, 0xFF80_0000], nan: 2, infinity: 2)
+      + make(
+        "all of them", [0x7FC0_0000, 0xFF81_0000, 0x7F80_0000, 0xFF80_0000], nan: 2, infinity: 2)
       + make("subnormals and -0", [0x0001_0000, 0x8001_0000, 0x8000_0000], nan: 0, infinity: 0)
   }
 
@@ -93,7 +97,8 @@ enum SpecialValues {
     let back = try Bytes.ofTensors(folder.path.appending("back/model.safetensors"))
     let isSame = tensors.allSatisfy { back[$0.name] == $0.bytes }
     exact.record(isSame ? nil : "other bytes", what)
-    let outcome = try session.run(["quantize", "model", "q.kiln", "--scheme", "int4-g32"], in: folder.path)
+    let outcome = try session.run(
+      ["quantize", "model", "q.kiln", "--scheme", "int4-g32"], in: folder.path)
     guard outcome.status == 0 else { return told.record(outcome.errors, what) }
     let mustTell = pattern.nanCount + pattern.infinityCount > 0
     for name in names {
@@ -107,15 +112,21 @@ enum SpecialValues {
   private static func extremes(_ session: Session, _ ledger: Ledger) throws {
     let values: [(String, [Float])] = [
       ("zeros", [0]), ("negative zeros", [-0.0]), ("ones", [1]), ("a constant", [-0.3]),
-      ("subnormals", [Float(bitPattern: 0x0001_1000), -Float(bitPattern: 0x0001_1000)]), ("the least", [Float.leastNonzeroMagnitude]),
-      ("the largest", [3.38e38, -3.38e38]), ("one large among zeros", [3.38e38] + Array(repeating: 0, count: 31)),
-      ("one tiny among zeros", [1e-38] + Array(repeating: 0, count: 31)), ("tiny and huge", [1e-38, 3e38]),
-      ("NaN alone", [.nan]), ("infinities", [.infinity, -.infinity]), ("NaN and large", [.nan, 3.38e38]),
+      ("subnormals", [Float(bitPattern: 0x0001_1000), -Float(bitPattern: 0x0001_1000)]),
+      ("the least", [Float.leastNonzeroMagnitude]),
+      ("the largest", [3.38e38, -3.38e38]),
+      ("one large among zeros", [3.38e38] + Array(repeating: 0, count: 31)),
+      ("one tiny among zeros", [1e-38] + Array(repeating: 0, count: 31)),
+      ("tiny and huge", [1e-38, 3e38]),
+      ("NaN alone", [.nan]), ("infinities", [.infinity, -.infinity]),
+      ("NaN and large", [.nan, 3.38e38]),
       ("infinity and small", [.infinity, 1e-3]),
     ]
-    let schemes = ["int4", "int8"].flatMap { bits in ["g32", "g64", "g128", "row"].map { "\(bits)-\($0)" } }
+    let schemes = ["int4", "int8"].flatMap { bits in
+      ["g32", "g64", "g128", "row"].map { "\(bits)-\($0)" }
+    }
     let runs = schemes.flatMap { scheme in ["rtn", "search"].map { (scheme, $0) } }
-    try session.inLanes(runs.count * 2, "scales", prepare: { $0 }) { lane, index in
+    try session.forEach(runs.count * 2, "scales") { lane, index in
       let (scheme, method) = runs[index / 2]
       let dtype = index % 2 == 0 ? DType.bf16 : .f32
       let folder = TemporaryFolder(at: lane)
@@ -130,7 +141,8 @@ enum SpecialValues {
         number += 1
         let floats = (0..<tensor.shape.reduce(1, *)).map { pattern[$0 % pattern.count] }
         tensor.bytes = floats.flatMap { value in
-          dtype == .f32 ? value.bitPattern.littleEndianBytes : BFloat16(value).bitPattern.littleEndianBytes
+          dtype == .f32
+            ? value.bitPattern.littleEndianBytes : BFloat16(value).bitPattern.littleEndianBytes
         }
         return tensor
       }
@@ -162,7 +174,9 @@ enum SpecialValues {
       let bytes = file.region(of: entry.extent).bytes
       let start = rows * columns * bits / 8
       let count = rows * (columns / groupSize)
-      guard bytes.byteCount == start + 2 * count else { return (entry.name.text, "has another size") }
+      guard bytes.byteCount == start + 2 * count else {
+        return (entry.name.text, "has another size")
+      }
       let bad = (0..<count).count { index in
         let pattern = bytes.load(at: start + 2 * index, as: UInt16.self)
         return pattern & 0x7F80 == 0x7F80 || pattern & 0x7FFF == 0
@@ -178,7 +192,9 @@ enum Bytes {
   static func ofTensors(_ path: FilePath) throws -> [String: [UInt8]] {
     let file = try SafetensorsFile(path)
     var result: [String: [UInt8]] = [:]
-    for entry in file.header.entries { result[entry.name.text] = file.region(of: entry).bytes.copy() }
+    for entry in file.header.entries {
+      result[entry.name.text] = file.region(of: entry).bytes.copy()
+    }
     return result
   }
 }

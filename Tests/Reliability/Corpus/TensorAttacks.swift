@@ -36,13 +36,16 @@ enum TensorAttacks {
 
   /// Tensors with the right number of elements in other shapes.
   private static var shapes: [MalformedCase] {
-    tensors.enumerated().filter { $0.offset % 3 == 0 && $0.element.shape.count > 1 }.map { index, tensor in
+    tensors.enumerated().filter { $0.offset % 3 == 0 && $0.element.shape.count > 1 }.map {
+      index, tensor in
       var changed = tensors
       let shape = tensor.shape
       // A square matrix transposed has the same shape; A_log may also be a vector.
       changed[index].shape =
         shape.count == 2 && shape[0] != shape[1] ? shape.reversed() : [1] + shape + [1]
-      if tensor.name.hasSuffix("A_log") { changed[index].shape = [2, 1, 1, 1, 1, 0 + 1].dropLast() + [1] }
+      if tensor.name.hasSuffix("A_log") {
+        changed[index].shape = [2, 1, 1, 1, 1, 0 + 1].dropLast() + [1]
+      }
       return checkpoint("\(changed[index].shape) for", naming: tensor.name, changed)
     }.filter { !$0.name.contains("A_log") }
   }

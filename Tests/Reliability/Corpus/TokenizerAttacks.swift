@@ -15,7 +15,8 @@ enum TokenizerAttacks {
       "tokenizer: " + name, replacing: file, with: bytes, refusedBy: Subject.ofTokenizer)
   }
 
-  private static func whole(_ name: String, _ lines: [String], end: String = "\n") -> MalformedCase {
+  private static func whole(_ name: String, _ lines: [String], end: String = "\n") -> MalformedCase
+  {
     whole(name, Array((lines.joined(separator: end) + end).utf8))
   }
 
@@ -40,9 +41,11 @@ enum TokenizerAttacks {
     let sound = Models.vocabulary
     let text = Array((sound.joined(separator: "\n") + "\n").utf8)
     return [
-      whole("empty", []), whole("a newline", [10]), whole("zeros", [UInt8](repeating: 0, count: 999)),
+      whole("empty", []), whole("a newline", [10]),
+      whole("zeros", [UInt8](repeating: 0, count: 999)),
       whole("a line missing", Array(sound[..<100] + sound[101...])),
-      whole("a line twice", sound + [sound[5]]), whole("a line twice, another rank", sound + ["QQ== 260"]),
+      whole("a line twice", sound + [sound[5]]),
+      whole("a line twice, another rank", sound + ["QQ== 260"]),
       whole("the first line missing", Array(sound.dropFirst())),
       whole("only the longer tokens", ["a2k= 0", "bG4= 1"]),
       whole("CR alone", sound, end: "\r"), whole("lines joined", sound, end: " "),
@@ -53,7 +56,10 @@ enum TokenizerAttacks {
       whole("16 MiB and a byte", text + [UInt8](repeating: 10, count: 1 << 24)),
       whole(
         "more ids than the model has rows",
-        sound + (0..<5).map { index in "\(["YWFh", "YmJi", "Y2Nj", "ZGRk", "ZWVl"][index]) \(260 + index)" }),
+        sound
+          + (0..<5).map { index in
+            "\(["YWFh", "YmJi", "Y2Nj", "ZGRk", "ZWVl"][index]) \(260 + index)"
+          }),
       whole(
         "a million lines of one token", Array(repeating: "QQ== 65", count: 1_000_000)),
       whole("a token of 10 MB", sound + [String(repeating: "QUFB", count: 3_000_000) + "= 260"]),

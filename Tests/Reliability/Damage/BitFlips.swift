@@ -19,19 +19,24 @@ enum BitFlips {
   private static func run(_ session: Session) throws -> [Ledger] {
     let library = Ledger("R9", "every bit of first and last 4 KiB, one in each 64 bytes between")
     let command = Ledger("R9", "a sample of them through the command")
-    for (name, path) in [("quantized", session.models.quantized), ("assembled", session.models.assembled)] {
+    for (name, path) in [
+      ("quantized", session.models.quantized), ("assembled", session.models.assembled),
+    ] {
       let original = try Files.read(path)
       var random = session.random("bits \(name)")
       let all = bits(of: original.count, &random)
       let chosen = stride(from: 0, to: all.count, by: session.stride).map { all[$0] }
-      try session.inLanes(
-        chosen.count, "bits-\(name)", prepare: { try DamagedFile(original, at: $0.appending("x.kiln")) }
-      ) { file, index in
+      let files = try session.lanes("bits-\(name)") {
+        try DamagedFile(original, at: $0.appending("x.kiln"))
+      }
+      try session.forEach(chosen.count, in: files) { file, index in
         try flip(chosen[index], in: file) {
           library.record(isFound(file.path) ? nil : "is not found", "\(name), bit \(chosen[index])")
           guard index % 200 == 0 else { return }
           let outcome = try session.run(["verify", file.path.string])
-          command.record(outcome.status == 2 ? nil : "exit code \(outcome.status)", "\(name), bit \(chosen[index])")
+          command.record(
+            outcome.status == 2 ? nil : "exit code \(outcome.status)",
+            "\(name), bit \(chosen[index])")
         }
       }
       guard !isFound(path) else { throw ExperimentError("the sound file is refused") }
@@ -41,8 +46,10 @@ enum BitFlips {
 
   /// The bits to flip, in order.
   private static func bits(of byteCount: Int, _ random: inout SeededGenerator) -> [Int] {
-    let borders = Array(0..<8 * borderByteCount) + Array(8 * (byteCount - borderByteCount)..<8 * byteCount)
-    let between = stride(from: borderByteCount, to: byteCount - borderByteCount, by: 64).map { start in
+    let borders =
+      Array(0..<8 * borderByteCount) + Array(8 * (byteCount - borderByteCount)..<8 * byteCount)
+    let between = stride(from: borderByteCount, to: byteCount - borderByteCount, by: 64).map {
+      start in
       8 * start + Int.random(in: 0..<8 * 64, using: &random)
     }
     return borders + between

@@ -73,7 +73,8 @@ struct Damage: Sendable {
     switch kind {
     case .flippedBit:
       let place = range(of: 1)
-      return Damage(place, [original[place.lowerBound] ^ (1 << UInt8.random(in: 0..<8, using: &random))])
+      return Damage(
+        place, [original[place.lowerBound] ^ (1 << UInt8.random(in: 0..<8, using: &random))])
     case .flippedBits:
       let place = range(of: Int.random(in: 2...4096, using: &random))
       var bytes = Array(original[place])
@@ -103,10 +104,14 @@ struct Damage: Sendable {
     case .inserted:
       let place = Int.random(in: 0...count, using: &random)
       let length = [1, 2, 8, 64, 4096].randomElement(using: &random) ?? 1
-      return Damage(place..<place, Bool.random(using: &random) ? noise(length) : [UInt8](repeating: 0, count: length))
+      return Damage(
+        place..<place,
+        Bool.random(using: &random) ? noise(length) : [UInt8](repeating: 0, count: length))
     case .appendedZeros:
-      return Damage(count..<count, [UInt8](repeating: 0, count: Int.random(in: 1...8192, using: &random)))
-    case .appendedBytes: return Damage(count..<count, noise(Int.random(in: 1...8192, using: &random)))
+      return Damage(
+        count..<count, [UInt8](repeating: 0, count: Int.random(in: 1...8192, using: &random)))
+    case .appendedBytes:
+      return Damage(count..<count, noise(Int.random(in: 1...8192, using: &random)))
     case .repeated:
       let (from, to) = (range(of: 4096, aligned: 4096), range(of: 4096, aligned: 4096))
       return Damage(to, Array(original[from]))

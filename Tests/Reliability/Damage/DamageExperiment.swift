@@ -7,43 +7,58 @@ import TestSupport
 /// R8 and R10: `verify` finds all damage, and other commands survive it.
 enum DamageExperiment {
   static let found = Experiment(promises: ["R8"], name: "damage that verify finds", run: runVerify)
-  static let survived = Experiment(promises: ["R10"], name: "damage that is not looked for", run: runOthers)
-  static let large = Experiment(promises: ["R8", "R10"], name: "damage to a large file", run: runLarge)
+  static let survived = Experiment(
+    promises: ["R10"], name: "damage that is not looked for", run: runOthers)
+  static let large = Experiment(
+    promises: ["R8", "R10"], name: "damage to a large file", run: runLarge)
 
   /// The numbers of the reliability page.
-  private static let copies = 10_000
+  private static let copyCount = 10_000
   private static let usedCopies = 1000
   private static let largeCopies = 2000
 
   private static func runVerify(_ session: Session) throws -> [Ledger] {
-    let ledger = Ledger("R8", "copies of a packed file, \(DamageKind.allCases.count) kinds of damage: verify says 2")
-    let sources = try [session.models.quantized, session.models.packed, session.models.assembled].map { try Files.read($0) }
-    try session.inLanes(
-      session.scaled(copies), "damage",
-      prepare: { lane in
-        try sources.enumerated().map { try DamagedFile($0.element, at: lane.appending("\($0.offset).kiln")) }
-      }
-    ) { files, number in
+    let ledger = Ledger(
+      "R8", "copies of a packed file, \(DamageKind.allCases.count) kinds of damage: verify says 2")
+    try session.forEach(session.scaled(copyCount), in: try copies(session, "damage")) {
+      files, number in
       try verify(files[number % files.count], number: number, session, ledger)
     }
     return [ledger]
   }
 
-  /// One damage, and what verify says; half of the runs with one thread, which is quicker.
+  /// Copies of three small packed files for each lane: quantized, plain, and with assemblies.
+  private static func copies(_ session: Session, _ name: String) throws -> [[DamagedFile]] {
+    let models = session.models
+    let sources = try [models.quantized, models.packed, models.assembled].map {
+      try Files.read($0)
+    }
+    return try session.lanes(name) { lane in
+      try sources.enumerated().map {
+        try DamagedFile($0.element, at: lane.appending("\($0.offset).kiln"))
+      }
+    }
+  }
+
+  /// One damage, and what verify says.
   private static func verify(
     _ file: DamagedFile, number: Int, _ session: Session, _ ledger: Ledger
   ) throws {
     var random = session.random("damage \(number)")
     let kind = DamageKind.allCases[number / 3 % DamageKind.allCases.count]
     let damage = Damage(kind, of: file.original, &random)
-    let outcome = try file.with(damage) { try session.run(["verify", file.path.string, "--threads", "1"]) }
+    let outcome = try file.with(damage) {
+      try session.run(["verify", file.path.string, "--threads", "1"])
+    }
     ledger.record(
       problem(outcome, file),
       "\(number): \(kind.rawValue) at \(damage.range) of \(file.original.count) bytes")
   }
 
   private static func problem(_ outcome: ToolProcess.Outcome, _ file: DamagedFile) -> String? {
-    if let problem = Verdict.problem(outcome, places: [file.path.string], mustFail: true, isVerify: true) {
+    if let problem = Verdict.problem(
+      outcome, places: [file.path.string], mustFail: true, isVerify: true)
+    {
       return problem
     }
     return outcome.status == 2 ? nil : "exit code \(outcome.status): \(outcome.errors)"
@@ -62,13 +77,8 @@ enum DamageExperiment {
       inspect: Ledger("R10", "damaged copies through inspect --stats: no signal, no hang"),
       perplexity: Ledger("R10", "damaged copies through perplexity: no signal, no hang"),
       header: Ledger("R10", "damage to prelude or header: refused by inspect"))
-    let sources = try [session.models.quantized, session.models.packed, session.models.assembled].map { try Files.read($0) }
-    try session.inLanes(
-      session.scaled(usedCopies), "use",
-      prepare: { lane in
-        try sources.enumerated().map { try DamagedFile($0.element, at: lane.appending("\($0.offset).kiln")) }
-      }
-    ) { files, number in
+    try session.forEach(session.scaled(usedCopies), in: try copies(session, "use")) {
+      files, number in
       try use(files[number % files.count], number: number, session, ledgers)
     }
     return [ledgers.inspect, ledgers.perplexity, ledgers.header]
@@ -116,9 +126,10 @@ enum DamageExperiment {
     guard made.status == 0 else { throw ExperimentError(made.errors) }
     let original = try Files.read(packed)
     Files.remove(packed)
-    try session.inLanes(
-      session.scaled(largeCopies), "large", prepare: { try DamagedFile(original, at: $0.appending("mini.kiln")) }
-    ) { file, number in
+    let files = try session.lanes("large") {
+      try DamagedFile(original, at: $0.appending("mini.kiln"))
+    }
+    try session.forEach(session.scaled(largeCopies), in: files) { file, number in
       var random = session.random("large \(number)")
       let kind = largeKinds[number % largeKinds.count]
       let damage = Damage(kind, of: file.original, &random)
@@ -128,7 +139,9 @@ enum DamageExperiment {
         let outcome = try session.run(["verify", model, "--threads", "1"])
         ledger.record(problem(outcome, file), what)
         guard number % 20 == 0 else { return }
-        for arguments in [["inspect", model], ["perplexity", model, "--text", "-", "--limit-tokens", "64"]] {
+        for arguments in [
+          ["inspect", model], ["perplexity", model, "--text", "-", "--limit-tokens", "64"],
+        ] {
           let outcome = try session.run(arguments, input: Models.text)
           use.record(Verdict.problem(outcome, places: [model], mustFail: false), what)
         }
@@ -138,7 +151,8 @@ enum DamageExperiment {
   }
 
   private static let largeKinds: [DamageKind] = [
-    .flippedBit, .flippedBit, .flippedBits, .burst, .zeroedPage, .zeroedSector, .swappedPages, .swappedWords,
+    .flippedBit, .flippedBit, .flippedBits, .burst, .zeroedPage, .zeroedSector, .swappedPages,
+    .swappedWords,
     .repeated, .cut, .removed, .inserted, .appendedZeros, .zeroedTail,
   ]
 }

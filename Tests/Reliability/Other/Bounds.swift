@@ -23,13 +23,15 @@ enum Bounds {
     let inside = Ledger("R18", "inputs at a bound: accepted")
     let beyond = Ledger("R18", "inputs one beyond it: refused")
     let borders = try headers + depths + files + packed(session)
-    try session.inLanes(borders.count, "bounds", prepare: { TemporaryFolder(at: $0) }) { folder, index in
+    try session.forEach(borders.count, "bounds") { lane, index in
+      let folder = TemporaryFolder(at: lane)
       let border = borders[index]
       try border.write(folder)
       try folder.write(Models.text, as: "text.txt")
       try folder.makeFolder("out")
       let arguments = border.command.arguments(
-        border.model, isPacked: border.model.hasSuffix(".kiln"), recipe: border.command == .quantize)
+        border.model, isPacked: border.model.hasSuffix(".kiln"), recipe: border.command == .quantize
+      )
       let outcome = try session.run(arguments, in: folder.path)
       var problem = Verdict.problem(outcome, places: [], mustFail: !border.isInside)
       if border.isInside, outcome.status != 0 { problem = outcome.errors }
@@ -43,7 +45,8 @@ enum Bounds {
     _ name: String, _ isInside: Bool, _ file: String, command: Subject = .inspect,
     _ make: @escaping @Sendable () -> [UInt8]
   ) -> Border {
-    Border(name: "\(name), \(isInside ? "inside" : "beyond")", isInside: isInside, command: command) { folder in
+    Border(name: "\(name), \(isInside ? "inside" : "beyond")", isInside: isInside, command: command)
+    { folder in
       let sharded = file == IndexAttacks.index
       for (name, bytes) in sharded ? IndexAttacks.files : Models.files() where name != file {
         try folder.write(bytes, as: "model/\(name)")
@@ -78,12 +81,15 @@ enum Bounds {
           let entry =
             "\"x\":{\"more\":\(nested(below: 2)),\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[\(end),\(end)]}"
           return RawSafetensors.file(
-            header: Array("{\(entry),\(HeaderAttacks.sound.members)}".utf8), data: HeaderAttacks.sound.data)
+            header: Array("{\(entry),\(HeaderAttacks.sound.members)}".utf8),
+            data: HeaderAttacks.sound.data)
         },
         folder("depth of config.json", isInside, "config.json") {
           before(JSONWriter.compact(Models.tiny.configuration))
         },
-        folder("depth of tokenizer_config.json", isInside, "tokenizer_config.json", command: .tokenize) {
+        folder(
+          "depth of tokenizer_config.json", isInside, "tokenizer_config.json", command: .tokenize
+        ) {
           before(Array(Models.tokenizerConfiguration.utf8))
         },
         folder("depth of an index", isInside, IndexAttacks.index) {
@@ -122,7 +128,8 @@ enum Bounds {
     // With the prelude, the header ends at a page.
     let largest = 67_108_800
     let sizes = [true, false].map { (isInside: Bool) -> Border in
-      Border(name: "packed header of 64 MiB \(isInside)", isInside: isInside, model: "model.kiln") { folder in
+      Border(name: "packed header of 64 MiB \(isInside)", isInside: isInside, model: "model.kiln") {
+        folder in
         let room: Int = largest - length + (isInside ? 0 : page)
         try folder.write(try RawPackedFile(opening: bytes, room: room).sealed, as: "model.kiln")
       }

@@ -12,11 +12,15 @@ enum Determinism {
     let nano = Fixtures.nano.string
     let packed = session.folder.path.appending("deterministic.kiln").string
     let quantized = session.folder.path.appending("deterministic-int4.kiln").string
-    for arguments in [["convert", nano, packed], ["quantize", nano, quantized, "--scheme", "int4-g32"]] {
+    for arguments in [
+      ["convert", nano, packed], ["quantize", nano, quantized, "--scheme", "int4-g32"],
+    ] {
       let outcome = try session.run(arguments)
       guard outcome.status == 0 else { throw ExperimentError(outcome.errors) }
     }
-    let schemes = ["int4", "int8"].flatMap { bits in ["g32", "g64", "g128", "row"].map { "\(bits)-\($0)" } }
+    let schemes = ["int4", "int8"].flatMap { bits in
+      ["g32", "g64", "g128", "row"].map { "\(bits)-\($0)" }
+    }
     var commands: [[String]] = schemes.flatMap { scheme in
       ["rtn", "search"].map { ["quantize", nano, "out.kiln", "--scheme", scheme, "--method", $0] }
     }
@@ -29,7 +33,7 @@ enum Determinism {
       ["perplexity", nano, "--text", session.models.textFile.string, "--token-log", "out"],
     ]
     let all = commands
-    try session.inLanes(all.count, "same", prepare: { $0 }) { lane, index in
+    try session.forEach(all.count, "same") { lane, index in
       var first: UInt64?
       let output = lane.appending(all[index].contains("out.kiln") ? "out.kiln" : "out")
       for threads in [1, 2, 8, 8, 2, 1] {

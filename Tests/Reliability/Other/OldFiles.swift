@@ -15,7 +15,8 @@ enum OldFiles {
 
   private static func run(_ session: Session) throws -> [Ledger] {
     let read = Ledger("R21", "entries of golden packed files: read, checksums match")
-    let refused = Ledger("R21", "later versions and unknown required features: refused with the number")
+    let refused = Ledger(
+      "R21", "later versions and unknown required features: refused with the number")
     for name in try FolderListing.entries(of: vectors) where name.hasSuffix(".kiln") {
       let path = vectors.appending(name)
       let file = try KilnFile(path)
@@ -47,7 +48,8 @@ enum OldFiles {
     let versions = (file.header.isEmpty ? [] : [2, 3, 255, 256, UInt32.max]).filter { $0 != 1 }
     for version in versions {
       try attempt(
-        RawPackedFile.prelude(header: header, version: version, fileByteCount: size), ["version \(version)"],
+        RawPackedFile.prelude(header: header, version: version, fileByteCount: size),
+        ["version \(version)"],
         "version \(version)")
     }
     for bit in 8..<32 {

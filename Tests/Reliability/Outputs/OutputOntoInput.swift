@@ -16,14 +16,17 @@ enum OutputOntoInput {
 
   /// Names that lead to an input, or to something that holds one.
   private static let packedNames = [
-    "in.kiln", "./in.kiln", "model/../in.kiln", "hard.kiln", "soft.kiln", "softer.kiln", "holder/in.kiln",
+    "in.kiln", "./in.kiln", "model/../in.kiln", "hard.kiln", "soft.kiln", "softer.kiln",
+    "holder/in.kiln",
     "ABSOLUTE/in.kiln", "softholder/in.kiln",
   ]
   private static let folderNames = [
-    "model", "model/", "./model", "model/.", "softmodel", "softmodel/", "ABSOLUTE/model", "shards/../model",
+    "model", "model/", "./model", "model/.", "softmodel", "softmodel/", "ABSOLUTE/model",
+    "shards/../model",
   ]
   private static let fileNames = [
-    "model/model.safetensors", "model/config.json", "model/tiktoken.model", "softmodel/model.safetensors",
+    "model/model.safetensors", "model/config.json", "model/tiktoken.model",
+    "softmodel/model.safetensors",
     "hardweights", "softweights",
   ]
 
@@ -38,12 +41,16 @@ enum OutputOntoInput {
     try folder.write(Models.text, as: "text.txt")
     try folder.write("{\"kiln_recipe\":1,\"rules\":[]}", as: "recipe.json")
     try folder.makeFolder("holder")
-    for (name, target) in [("hard.kiln", "in.kiln"), ("holder/in.kiln", "in.kiln"), ("hardweights", "model/model.safetensors")] {
+    for (name, target) in [
+      ("hard.kiln", "in.kiln"), ("holder/in.kiln", "in.kiln"),
+      ("hardweights", "model/model.safetensors"),
+    ] {
       try FileManager.default.linkItem(
         atPath: folder.path.appending(target).string, toPath: folder.path.appending(name).string)
     }
     for (name, target) in [
-      ("soft.kiln", "in.kiln"), ("softer.kiln", "soft.kiln"), ("softmodel", "model"), ("softholder", "holder"),
+      ("soft.kiln", "in.kiln"), ("softer.kiln", "soft.kiln"), ("softmodel", "model"),
+      ("softholder", "holder"),
       ("softweights", "model/model.safetensors"),
     ] {
       try folder.link(name, to: target)
@@ -51,7 +58,9 @@ enum OutputOntoInput {
   }
 
   private static func commands(in folder: FilePath) -> [[String]] {
-    func absolute(_ name: String) -> String { name.replacingOccurrences(of: "ABSOLUTE", with: folder.string) }
+    func absolute(_ name: String) -> String {
+      name.replacingOccurrences(of: "ABSOLUTE", with: folder.string)
+    }
     let quantize = ["--scheme", "int4-g32"]
     var commands = packedNames.flatMap { name in
       [
@@ -64,8 +73,12 @@ enum OutputOntoInput {
       commands.append(["quantize", "model", absolute(name)] + quantize)
       commands.append(["perplexity", "model", "--text", "text.txt", "--token-log", absolute(name)])
     }
-    for name in ["holder", "holder/", "softholder", "."] { commands.append(["convert", "in.kiln", name]) }
-    for name in ["holder", "holder/in.kiln"] { commands.append(["convert", "holder/in.kiln", name]) }
+    for name in ["holder", "holder/", "softholder", "."] {
+      commands.append(["convert", "in.kiln", name])
+    }
+    for name in ["holder", "holder/in.kiln"] {
+      commands.append(["convert", "holder/in.kiln", name])
+    }
     for name in shardNames {
       commands.append(["convert", "shards", "shards/\(name)"])
       commands.append(["convert", "hub/snapshots/abc", "hub/snapshots/abc/\(name)"])
@@ -82,17 +95,17 @@ enum OutputOntoInput {
   }
 
   private static func run(_ session: Session) throws -> [Ledger] {
-    let hashes = Ledger("R15", "outputs onto inputs by path, hard link, link, folder, with and without force: same hashes")
+    let hashes = Ledger(
+      "R15",
+      "outputs onto inputs by path, hard link, link, folder, with and without force: same hashes")
     let refused = Ledger("R15", "of these, refused cleanly")
     let existing = Ledger("R15", "outputs that exist, without force: refused, unchanged")
     let number = commands(in: "/").count * 2
-    try session.inLanes(
-      number, "onto",
-      prepare: { lane in
-        try prepare(TemporaryFolder(at: lane), session)
-        return (lane, try digests(lane))
-      }
-    ) { stage, index in
+    let lanes = try session.lanes("onto") { lane in
+      try prepare(TemporaryFolder(at: lane), session)
+      return (lane, try digests(lane))
+    }
+    try session.forEach(number, in: lanes) { stage, index in
       let (lane, before) = stage
       let command = commands(in: lane)[index / 2] + (index % 2 == 0 ? [] : ["--force"])
       let outcome = try session.run(command, in: lane)
@@ -105,14 +118,15 @@ enum OutputOntoInput {
         try prepare(TemporaryFolder(at: lane), session)
       }
     }
-    try session.inLanes(1, "existing", prepare: { $0 }) { lane, _ in
+    try session.forEach(1, "existing") { lane, _ in
       for scenario in Scenario.all where scenario.isReplacing {
         let stage = try Stage(
           scenario, in: lane, model: session.models.folder, packed: session.models.packed, session)
         let outcome = try session.run(scenario.arguments, in: lane)
         let problem = Verdict.problem(outcome, places: [scenario.output], mustFail: true)
         let isNew = try stage.isNew()
-        existing.record(try problem ?? stage.problem() ?? (isNew ? "was replaced" : nil), "\(scenario)")
+        existing.record(
+          try problem ?? stage.problem() ?? (isNew ? "was replaced" : nil), "\(scenario)")
         try stage.reset()
       }
     }

@@ -27,13 +27,14 @@ enum RandomSignals {
   }
 
   private static func runKills(_ session: Session) throws -> [Ledger] {
-    let ledger = Ledger("R11", "SIGKILL at random times of convert and quantize: old or complete new output")
+    let ledger = Ledger(
+      "R11", "SIGKILL at random times of convert and quantize: old or complete new output")
     let next = Ledger("R11", "the next run after each of them")
     try packNano(session)
     // With a scale, a lane may have less than one of each.
     let scenarios = Scenario.ofWeights
     let perScenario = max(1, session.scaled(killCount) / scenarios.count + 1)
-    try session.inLanes(scenarios.count, "kill", prepare: { $0 }) { lane, index in
+    try session.forEach(scenarios.count, "kill") { lane, index in
       let stage = try stage(scenarios[index], lane, session)
       var random = session.random("kill \(index)")
       for number in 0..<perScenario {
@@ -44,7 +45,9 @@ enum RandomSignals {
         let outcome = process.wait()
         let what = "\(stage.scenario), number \(number), after \(delay) s"
         var problem = try stage.problem(mustBeNew: outcome.status == 0, allowsHidden: true)
-        if outcome.status != 0, outcome.signal != SIGKILL { problem = "exit code \(outcome.status): \(outcome.errors)" }
+        if outcome.status != 0, outcome.signal != SIGKILL {
+          problem = "exit code \(outcome.status): \(outcome.errors)"
+        }
         ledger.record(problem, what)
         next.record(try stage.problemOfNextRun(), what)
         try stage.reset()
@@ -58,7 +61,7 @@ enum RandomSignals {
     try packNano(session)
     let scenarios = Scenario.all
     let wanted = max(1, session.scaled(endCount) / scenarios.count)
-    try session.inLanes(scenarios.count, "end", prepare: { $0 }) { lane, index in
+    try session.forEach(scenarios.count, "end") { lane, index in
       let stage = try stage(scenarios[index], lane, session)
       var random = session.random("end \(index)")
       var (caught, number) = (0, 0)

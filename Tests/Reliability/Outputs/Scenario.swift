@@ -22,7 +22,12 @@ struct Scenario: Sendable, CustomStringConvertible {
     (["quantize", "model", "out.kiln", "--scheme", "int4-g32"], "out.kiln"),
     (["convert", "model.kiln", "out"], "out"),
     (["convert", "model.kiln", "out", "--shard-size", "100KB"], "out"),
-    (["perplexity", "model.kiln", "--text", "text.txt", "--context", "16", "--token-log", "out.csv"], "out.csv"),
+    (
+      [
+        "perplexity", "model.kiln", "--text", "text.txt", "--context", "16", "--token-log",
+        "out.csv",
+      ], "out.csv"
+    ),
   ].flatMap { arguments, output in
     [false, true].map { Scenario(arguments: arguments, output: output, isReplacing: $0) }
   }
@@ -99,11 +104,14 @@ struct Stage: Sendable {
   ///   - mustBeNew: Whether only the new one will do.
   ///   - allowsHidden: Whether unfinished files under hidden names may be there: nobody can remove them
   ///     after SIGKILL.
+  /// - Returns: The problem.
+  /// - Throws: What the file system says.
   func problem(mustBeNew: Bool = false, allowsHidden: Bool = false) throws -> String? {
     let digest = try Files.digest(folder.appending(scenario.output))
     if mustBeNew, digest != new { return "said that it is done, and the output is not complete" }
     if digest != new, digest != old { return "a partial output under the final name" }
-    for name in try FolderListing.entries(of: folder) where !given.contains(name) && name != scenario.output {
+    for name in try FolderListing.entries(of: folder)
+    where !given.contains(name) && name != scenario.output {
       if !(allowsHidden && name.hasPrefix(".")) { return "left \(name)" }
     }
     return nil

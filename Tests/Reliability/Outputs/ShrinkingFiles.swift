@@ -14,7 +14,7 @@ enum ShrinkingFiles {
   private static func run(_ session: Session) throws -> [Ledger] {
     let ledger = Ledger("R16", "a shard cut while convert and others read it: no signal, 74 or 65")
     let wanted = session.scaled(count)
-    try session.inLanes(min(session.jobs, wanted), "shrink", prepare: { $0 }) { lane, index in
+    try session.forEach(min(session.jobs, wanted), "shrink") { lane, index in
       var random = session.random("shrink \(index)")
       let share = wanted / min(session.jobs, wanted) + 1
       var (caught, number) = (0, 0)
@@ -30,7 +30,8 @@ enum ShrinkingFiles {
 
   /// Whether the cut came in time.
   private static func attempt(
-    _ number: Int, in lane: FilePath, _ random: inout SeededGenerator, _ session: Session, _ ledger: Ledger
+    _ number: Int, in lane: FilePath, _ random: inout SeededGenerator, _ session: Session,
+    _ ledger: Ledger
   ) throws -> Bool {
     try Files.copy(Fixtures.nano, to: lane.appending("model"))
     let arguments = [
@@ -39,7 +40,8 @@ enum ShrinkingFiles {
     ][number % 4]
     let process = try session.start(arguments, in: lane)
     usleep(UInt32.random(in: 0..<60_000, using: &random))
-    let size = [0, 1, 4095, 4096, 100_000, 5_000_000, 10_499_000].randomElement(using: &random) ?? 0
+    let size =
+      [0, 1, 4095, 4096, 100_000, 5_000_000, 10_499_000].randomElement(using: &random) ?? 0
     unsafe truncate(lane.appending("model/model.safetensors").string, off_t(size))
     let outcome = process.wait()
     guard outcome.status != 0 else {

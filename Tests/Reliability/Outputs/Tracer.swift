@@ -25,7 +25,9 @@ struct Tracer: Sendable {
   init?(_ session: Session) {
     self.session = session
     program = "strace"
-    guard let outcome = try? ToolProcess(program, ["-f", "-qq", "/bin/true"]).wait(), outcome.status == 0 else {
+    guard let outcome = try? ToolProcess(program, ["-f", "-qq", "/bin/true"]).wait(),
+      outcome.status == 0
+    else {
       return nil
     }
   }
@@ -34,7 +36,9 @@ struct Tracer: Sendable {
   ///
   /// - Parameters:
   ///   - names: The calls to note, in strace's language.
-  ///   - stage: What is run; it is reset afterwards.
+  ///   - stage: What is run.
+  /// - Returns: The calls of all threads.
+  /// - Throws: If the run fails.
   func calls(_ names: String, of stage: Stage) throws -> [Call] {
     let outcome = try run(["-e", "trace=\(names)", "-s", "4096"], stage)
     guard outcome.status == 0 else { throw ExperimentError("strace: \(outcome.errors)") }
@@ -51,15 +55,20 @@ struct Tracer: Sendable {
   ///   - number: Which of them, in each thread.
   ///   - stage: What is run.
   /// - Returns: How it ended, and the calls that were hit, as strace writes them.
+  /// - Throws: If strace cannot be started.
   func inject(
     _ injection: String, into name: String, number: Int, _ stage: Stage
   ) throws -> (outcome: ToolProcess.Outcome, hit: [String]) {
     let outcome = try run(
       ["-e", "trace=\(name)", "-e", "inject=\(name):\(injection):when=\(number)"], stage)
     let path = stage.folder.appending(Self.logName)
-    let lines = String(decoding: (try? Files.read(path)) ?? [], as: UTF8.self).split(separator: "\n")
+    let lines = String(decoding: (try? Files.read(path)) ?? [], as: UTF8.self).split(
+      separator: "\n")
     Files.remove(path)
-    return (outcome, lines.filter { $0.contains("(INJECTED)") || $0.contains("killed by") }.map(String.init))
+    return (
+      outcome,
+      lines.filter { $0.contains("(INJECTED)") || $0.contains("killed by") }.map(String.init)
+    )
   }
 
   /// A hidden name, so that it is no output.
@@ -67,7 +76,9 @@ struct Tracer: Sendable {
 
   private func run(_ options: [String], _ stage: Stage) throws -> ToolProcess.Outcome {
     try session.start(
-      ["-f", "-qq", "-o", Self.logName] + options + [session.kiln] + stage.arguments + ["--threads", "2"],
+      ["-f", "-qq", "-o", Self.logName] + options + [session.kiln] + stage.arguments + [
+        "--threads", "2",
+      ],
       in: stage.folder, seconds: 60, program: program
     ).wait()
   }

@@ -31,7 +31,7 @@ final class Ledger: Sendable {
   var held: Int { state.withLock { $0.held } }
   /// What the reader of the table should know about the numbers.
   var note: String? { state.withLock { $0.note } }
-  /// Whether it held always. Nothing tried is no success, unless a note says why.
+  /// Whether it held always; nothing tried is no success, unless a note says why.
   var isKept: Bool { state.withLock { $0.count == $0.held && ($0.count > 0 || $0.note != nil) } }
 
   /// Counts one try; a problem is printed at once.

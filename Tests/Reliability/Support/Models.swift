@@ -10,7 +10,8 @@ struct Models: Sendable {
   /// A complete checkpoint of three layers with a tokenizer, some 300 KB.
   static let tiny = TinyCheckpoint("tiny") { $0.vocabularySize = 520 }
   /// A text for it.
-  static let text = String(repeating: "The kiln burns hot; der Ofen brennt. 12345 \u{2014} 陶\n", count: 4)
+  static let text = String(
+    repeating: "The kiln burns hot; der Ofen brennt. 12345 \u{2014} 陶\n", count: 4)
 
   /// The small checkpoint as a folder.
   let folder: FilePath

@@ -68,33 +68,48 @@ final class Session: Sendable {
       environment: environment, limits: limits)
   }
 
-  /// Calls `body` for all numbers below a count, several at a time, each lane in a folder of its own.
+  /// What each of several lanes of work has for its own: a folder, and whatever is made from it.
+  ///
+  /// - Parameters:
+  ///   - name: The beginning of the names of the folders.
+  ///   - prepare: Makes what a lane needs in its folder.
+  /// - Returns: One thing for each lane.
+  /// - Throws: What `prepare` throws.
+  func lanes<Lane>(_ name: String, _ prepare: (FilePath) throws -> Lane) throws -> [Lane] {
+    try (0..<jobs).map { try prepare(try folder.makeFolder("\(name)-\($0)")) }
+  }
+
+  /// Calls `body` for all numbers below a count, as many at a time as there are lanes.
   ///
   /// - Parameters:
   ///   - count: How many numbers.
-  ///   - name: The beginning of the names of the folders.
-  ///   - prepare: Makes what a lane needs in its folder.
-  ///   - body: Is given the lane's things and the number.
+  ///   - lanes: What each lane has.
+  ///   - body: Is given the lane's own and the number.
   /// - Throws: The first error of any lane.
-  func inLanes<Lane>(
-    _ count: Int, _ name: String, prepare: @Sendable (FilePath) throws -> Lane,
-    _ body: @Sendable (Lane, Int) throws -> Void
+  func forEach<Lane: Sendable>(
+    _ count: Int, in lanes: [Lane], _ body: @Sendable (Lane, Int) throws -> Void
   ) throws {
     let next = Atomic(0)
     let failure = Mutex<(any Error)?>(nil)
-    DispatchQueue.concurrentPerform(iterations: max(1, min(jobs, count))) { lane in
+    DispatchQueue.concurrentPerform(iterations: lanes.count) { lane in
       do {
-        let things = try prepare(try folder.makeFolder("\(name)-\(lane)"))
         while failure.withLock({ $0 == nil }) {
           let number = next.wrappingAdd(1, ordering: .relaxed).oldValue
           guard number < count else { return }
-          try body(things, number)
+          try body(lanes[lane], number)
         }
       } catch {
         failure.withLock { $0 = $0 ?? error }
       }
     }
     if let error = failure.withLock({ $0 }) { throw error }
+  }
+
+  /// The same with lanes that have a folder and nothing else.
+  func forEach(
+    _ count: Int, _ name: String, _ body: @Sendable (FilePath, Int) throws -> Void
+  ) throws {
+    try forEach(count, in: try lanes(name) { $0 }, body)
   }
 }
 
