@@ -243,7 +243,7 @@ struct OutputSafetyTests {
     #expect(try shell("head -c 3900000 /dev/zero > disk/big") == 0)
     try expectFailure(
       ["perplexity", "model", "--text", "text.txt", "--token-log", "disk/out.kiln", "--force"]
-        + ["--context", "16", "--stride", "1"],
+        + ["--context", "16", "--stride", "1", "--progress", "none"],
       try shell("head -c 1000000 /dev/zero > disk/rest; true") == 0 ? Code.inputOutput : 0,
       naming: "disk/out.kiln", in: scratch)
     #expect(try String(contentsOf: scratch.url("disk/out.kiln"), encoding: .utf8) == "precious")

@@ -7,7 +7,23 @@ import Testing
 /// The built program, run as a process as a user's shell runs it.
 enum Tool {
   /// What a run gave.
-  typealias Result = ToolProcess.Outcome
+  struct Result {
+    fileprivate let outcome: ToolProcess.Outcome
+
+    /// The exit code, or 128 and the signal that ended the process.
+    var status: Int32 { outcome.status }
+    var output: Data { Data(outcome.outputBytes) }
+    var text: String { outcome.text }
+    var errors: String { outcome.errors }
+    /// Lines on standard error that are not warnings.
+    var messages: [String] { outcome.messages }
+    var warnings: [String] { outcome.warnings }
+
+    /// Standard output as one JSON object.
+    func json() throws -> [String: Any] {
+      try #require(try JSONSerialization.jsonObject(with: output) as? [String: Any])
+    }
+  }
 
   /// `kiln` beside the test bundle, or `KILN_BINARY`: an older or a sanitized build.
   static let binary: URL = {
@@ -23,14 +39,16 @@ enum Tool {
   struct Running {
     fileprivate let process: ToolProcess
 
-    var identifier: pid_t { process.identifier }
     var isRunning: Bool { process.isRunning }
+
+    /// Sends it a signal, unless it has ended.
+    func send(_ signal: Int32) { process.send(signal) }
 
     /// Waits for the end; a process that takes too long is killed and a failure.
     func wait() throws -> Result {
       let outcome = process.wait()
       if outcome.isOverdue { Issue.record("still running after \(outcome.seconds) s") }
-      return outcome
+      return Result(outcome: outcome)
     }
   }
 
@@ -65,15 +83,5 @@ enum Tool {
       process: try ToolProcess(
         program, arguments, input: Array(input.utf8), in: folder?.path, environment: environment,
         redirection: redirection))
-  }
-}
-
-extension ToolProcess.Outcome {
-  /// Standard output.
-  var output: Data { Data(outputBytes) }
-
-  /// Standard output as one JSON object.
-  func json() throws -> [String: Any] {
-    try #require(try JSONSerialization.jsonObject(with: output) as? [String: Any])
   }
 }

@@ -51,6 +51,10 @@ enum CorpusExperiment {
       try attempt(cases[index], number: index, in: folder, session, ledgers)
       try Files.empty(folder.path)
     }
+    for (ledger, unit) in [(ledgers.memory, "MiB"), (ledgers.time, "s")] {
+      let largest = (ledger.largest ?? 0).formatted(.number.precision(.fractionLength(0...2)))
+      ledger.annotate("of small files at most \(largest) \(unit)")
+    }
     return ledgers.all
   }
 
@@ -78,6 +82,10 @@ enum CorpusExperiment {
       for promise in malformed.promises { ledgers.byPromise[promise]?.record(problem, what) }
       let memory = outcome.peakMemoryByteCount >> 20
       let limit = malformed.isLarge ? 3 << 10 : 1 << 10
+      if !malformed.isLarge {
+        ledgers.memory.measure(Double(memory))
+        ledgers.time.measure(outcome.seconds)
+      }
       ledgers.memory.record(memory > limit ? "\(memory) MiB" : nil, what)
       let isSlow = outcome.seconds > (malformed.isLarge ? 20 : 2)
       ledgers.time.record(isSlow ? "\(outcome.seconds) s" : nil, what)

@@ -23,6 +23,10 @@ enum Subject: String, CaseIterable {
 
   /// The words after `kiln`, for a model in the working folder.
   func arguments(_ model: String, isPacked: Bool, recipe: Bool = false) -> [String] {
+    words(model, isPacked: isPacked, recipe: recipe) + ["--progress", "none"]
+  }
+
+  private func words(_ model: String, isPacked: Bool, recipe: Bool) -> [String] {
     switch self {
     case .inspect, .verify: [rawValue, model]
     case .tokenize, .perplexity: [rawValue, model, "--text", "text.txt"]
@@ -58,26 +62,30 @@ struct MalformedCase: Sendable {
 }
 
 extension MalformedCase {
-  /// The small checkpoint with one file replaced.
+  /// The small checkpoint with one file replaced; its bytes are made when they are needed, for this process
+  /// must stay small: what a child is said to have taken is at least what its parent had.
   static func folder(
-    _ name: String, replacing file: String, with bytes: [UInt8], refusedBy: Set<Subject>,
+    _ name: String, replacing file: String,
+    with bytes: @autoclosure @escaping @Sendable () -> [UInt8],
+    refusedBy: Set<Subject>,
     promises: [String] = []
   ) -> MalformedCase {
     MalformedCase(name: name, promises: promises, places: [file], refusedBy: refusedBy) { folder in
       var files = Models.files()
-      files[file] = bytes
+      files[file] = bytes()
       for (name, bytes) in files { try folder.write(bytes, as: "model/\(name)") }
     }
   }
 
   /// A packed file of these bytes.
   static func packed(
-    _ name: String, _ bytes: [UInt8], refusedBy: Set<Subject> = Subject.all,
+    _ name: String, _ bytes: @autoclosure @escaping @Sendable () -> [UInt8],
+    refusedBy: Set<Subject> = Subject.all,
     promises: [String] = []
   ) -> MalformedCase {
     MalformedCase(
       name: name, promises: promises, places: ["model.kiln"], refusedBy: refusedBy,
       model: "model.kiln"
-    ) { try $0.write(bytes, as: "model.kiln") }
+    ) { try $0.write(bytes(), as: "model.kiln") }
   }
 }

@@ -56,9 +56,7 @@ enum PackedAttacks {
     cases += [0, 64, size - 1, size + 1, Int.max].map { count in
       make("file_bytes \(count)", RawPackedFile.prelude(header: header, fileByteCount: count))
     }
-    var magic = packed
-    magic[0] = 0x88
-    cases.append(.packed("prelude: magic", magic))
+    cases.append(.packed("prelude: magic", packed.flippingBit(0)))
     return cases
   }
 
@@ -182,21 +180,23 @@ enum PackedAttacks {
   /// Files that are too short or too long for what they say.
   private static func cuts(_ packed: [UInt8]) throws -> [MalformedCase] {
     [0, 1, 7, 8, 55, 63, 64, 65, 4095, 4096, 4097, packed.count / 2, packed.count - 1].map {
-      .packed("packed: cut at \($0)", Array(packed[..<$0]))
+      (count: Int) in .packed("packed: cut at \(count)", Array(packed[..<count]))
     }
       + [1, 63, 64, 4096].map {
-        .packed("packed: \($0) bytes longer", packed + [UInt8](repeating: 0, count: $0))
+        (count: Int) in
+        .packed("packed: \(count) bytes longer", packed + [UInt8](repeating: 0, count: count))
       }
   }
 
   /// Headers that are not the JSON that they must be, sealed.
   private static func headers(_ packed: [UInt8]) throws -> [MalformedCase] {
-    var file = try RawPackedFile(opening: packed)
+    let file = try RawPackedFile(opening: packed)
     let sound = file.header
     let body = sound.dropFirst()
-    func text(_ bytes: [UInt8]) -> [UInt8] {
+    func text(_ bytes: [UInt8]) -> RawPackedFile {
+      var file = file
       file.header = bytes
-      return file.sealed
+      return file
     }
     func before(_ text: String) -> [UInt8] { Array(text.utf8) + body }
     let nested: [(String, [UInt8])] = [128, 1500].map { depth in
@@ -216,8 +216,12 @@ enum PackedAttacks {
     ].map {
       ("\($0) twice", Array("{\"\($0)\":1,".utf8) + body)
     }
-    return (whole + nested).map { .packed("packed header: \($0.0)", text($0.1)) }
-      + twice.map { .packed("packed header: \($0.0)", text($0.1), promises: ["R4"]) }
+    func make(_ name: String, _ bytes: [UInt8], _ promises: [String]) -> MalformedCase {
+      let file = text(bytes)
+      return .packed("packed header: \(name)", file.sealed, promises: promises)
+    }
+    return (whole + nested).map { make($0.0, $0.1, []) }
+      + twice.map { make($0.0, $0.1, ["R4"]) }
   }
 
   /// R5: names of files inside that would leave the folder that an export writes, or be taken there.

@@ -29,7 +29,8 @@ enum RandomAttacks {
     for number in 0..<perFile {
       var file = try RawPackedFile(opening: packed)
       file.header = mutate(file.header, within: file.header.count, &random)
-      cases.append(.packed("random packed header \(number)", file.sealed, refusedBy: []))
+      let changed = file
+      cases.append(.packed("random packed header \(number)", changed.sealed, refusedBy: []))
     }
     return cases
   }

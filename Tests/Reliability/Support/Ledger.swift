@@ -15,6 +15,7 @@ final class Ledger: Sendable {
     var count = 0
     var held = 0
     var note: String?
+    var largest: Double?
   }
 
   /// Most problems that are printed; one defect often shows in hundreds of cases.
@@ -49,6 +50,14 @@ final class Ledger: Sendable {
     let rest = failures == Self.printedProblems ? " (more are not shown)" : ""
     Console.write("\(promise) NOT HELD: \(subject()): \(problem)\(rest)")
   }
+
+  /// Keeps the largest of the values that were measured, for the table.
+  func measure(_ value: Double) {
+    state.withLock { $0.largest = max($0.largest ?? value, value) }
+  }
+
+  /// The largest value.
+  var largest: Double? { state.withLock { $0.largest } }
 
   /// Says something beside the numbers, such as why nothing could be tried.
   func annotate(_ text: String) {
