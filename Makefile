@@ -60,6 +60,14 @@ fuzz: setup ## Fuzz all readers: FUZZ_RUNS executions of each of FUZZ_TARGETS.
 fuzz-smoke: setup ## Fuzz all readers for a few minutes.
 	@SWIFT=$(SWIFT) FUZZ_RUNS=$${FUZZ_RUNS:-50000} Scripts/fuzz
 
+# More for it: SLOW="--only R8,R9 --scale 0.1 --seed 7".
+.PHONY: test-slow
+test-slow: ## Try the reliability promises, about 20 minutes, and print a table.
+	@Scripts/install-system-packages strace
+	$(SWIFT) build $(BUILD_FLAGS) --product kiln
+	$(SWIFT) build $(BUILD_FLAGS) --product reliability
+	.build/release/reliability $(SLOW)
+
 .PHONY: demo
 demo: build ## Inspect, convert, quantize and validate a real checkpoint.
 	@KILN=$(KILN) Scripts/demo

@@ -125,8 +125,17 @@ let package = Package(
 
     // Tests.
     .target(
-      name: "TestSupport", dependencies: ["TensorCore", "JSON", "Safetensors", system],
+      name: "TestSupport",
+      dependencies: ["TensorCore", "JSON", "KilnFormat", "Safetensors", system],
       path: "Tests/TestSupport", swiftSettings: settings),
+    // `make test-slow`; depends on the tool to have it built.
+    .executableTarget(
+      name: "reliability",
+      dependencies: [
+        "TensorCore", "JSON", "Safetensors", "KilnFormat", "Checkpoints", "Kernels", "Inspection",
+        "TestSupport", "kiln", argumentParser, system,
+      ],
+      path: "Tests/Reliability", exclude: ["Shims"], swiftSettings: settings),
     tests(of: "TensorCore"),
     tests(of: "JSON"),
     tests(of: "Safetensors"),

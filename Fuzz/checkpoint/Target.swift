@@ -21,8 +21,8 @@ public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     file.write([UInt8](littleEndian: [UInt64(end)]) + parts[1])
     let checkpoint = try Checkpoint(file.path)
     let tensors = try ModelTensors(checkpoint)
-    let bytesOfParts = tensors.tensors.reduce(0) { $0 + $1.tensor.region.byteCount }
-    let bytesStored = checkpoint.storedTensors.reduce(0) { $0 + $1.tensor.region.byteCount }
+    let bytesOfParts = tensors.tensors.reduce(0) { $0 + $1.byteCount }
+    let bytesStored = checkpoint.storedTensors.reduce(0) { $0 + $1.byteCount }
     require(bytesOfParts == bytesStored, "splitting lost \(bytesStored - bytesOfParts) bytes")
     let root = JSONField(
       file: "config.json", root: try JSONValue(parsing: parts[0], file: "config.json"))

@@ -112,13 +112,14 @@ public final class OutputFolder {
       return
     }
     // Files that stay are in both folders before the names change, so that a kill loses none.
-    let staying = try FolderListing.entries(of: target).filter { name in
+    let present = try FolderListing.entries(of: target)
+    let staying = present.filter { name in
       FileKind(of: partial.path.appending(name)) == nil && !superseded(name)
     }
     for name in staying { try link(name) }
     // Both names change at once: there is never a moment without a complete folder. What then has the
     // temporary name is the old folder, and all in it is superseded or linked in the new one.
-    try TemporaryOutputs.exchange(partial.path, with: target)
+    try TemporaryOutputs.exchange(partial.path, with: target, holding: present)
     isOpen = false
     try TemporaryOutputs.synchronize(folder: target)
     try TemporaryOutputs.synchronize(folder: TemporaryOutputs.folder(of: target))

@@ -28,9 +28,12 @@ public enum TemporaryOutputs {
   /// Removes a file, or a folder with the files in it: complete ones, which are no longer
   /// registered, and those that are still written.
   static func remove(_ path: FilePath) {
-    for name in (try? FolderListing.entries(ofUnlinkedFolder: path)) ?? [] {
-      SystemCalls.remove(path.appending(name))
-    }
+    remove(path, holding: (try? FolderListing.entries(ofUnlinkedFolder: path)) ?? [])
+  }
+
+  /// Removes a folder and the files in it, whose names are known.
+  private static func remove(_ path: FilePath, holding names: [String]) {
+    for name in names { SystemCalls.remove(path.appending(name)) }
     SystemCalls.remove(path)
   }
 
@@ -87,13 +90,16 @@ public enum TemporaryOutputs {
 
   /// Swaps a complete folder with the one that has its final name, and removes that one.
   ///
-  /// A signal waits until both is done.
-  static func exchange(_ temporary: FilePath, with path: FilePath) throws(FileError) {
+  /// A signal waits until both is done. What the old folder holds is given: to look for it now could
+  /// fail, when it is too late to fail.
+  static func exchange(
+    _ temporary: FilePath, with path: FilePath, holding names: [String]
+  ) throws(FileError) {
     do {
       try paths.withLock { paths throws(Errno) in
         try SystemCalls.rename(temporary, to: path, .exchange)
         paths.removeAll { $0 == temporary }
-        remove(temporary)
+        remove(temporary, holding: names)
       }
     } catch {
       throw .cannotCreate(path, operation: "rename", error)

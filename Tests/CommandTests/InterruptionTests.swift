@@ -35,7 +35,7 @@ struct InterruptionTests {
       usleep(500)
     }
     usleep(UInt32(seconds * 1e6))
-    kill(running.identifier, signal)
+    running.send(signal)
     let result = try running.wait()
     #expect([0, 128 + signal].contains(result.status), "\(arguments): \(result.errors)")
     #expect(try scratch.listing().allSatisfy { !$0.contains("partial") }, "\(arguments)")
@@ -92,7 +92,7 @@ struct InterruptionTests {
         if let folder, unsafe access(scratch.path("\(folder)/\(names[0])"), F_OK) == 0 { break }
         usleep(500)
       }
-      kill(running.identifier, SIGTERM)
+      running.send(SIGTERM)
       let result = try running.wait()
       #expect([0, 128 + SIGTERM].contains(result.status), "\(result.errors)")
       let left = try FileManager.default.contentsOfDirectory(atPath: scratch.folder.path)
@@ -138,7 +138,7 @@ struct InterruptionTests {
       in: scratch.folder, program: "/bin/sh")
     for _ in 0..<10 {
       usleep(10_000)
-      kill(running.identifier, SIGHUP)
+      running.send(SIGHUP)
     }
     let result = try running.wait()
     #expect(result.status == 0, "\(result.errors)")

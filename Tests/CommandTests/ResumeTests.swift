@@ -38,7 +38,7 @@ struct ResumeTests {
       if unsafe stat(journal, &status) == 0, status.st_size >= journalBytes { break }
       usleep(100)
     }
-    kill(running.identifier, SIGKILL)
+    running.send(SIGKILL)
     return try running.wait().status != 0
   }
 
@@ -91,7 +91,7 @@ struct ResumeTests {
     for (more, isKept) in [([], false), (["--resume"], true)] {
       let running = try Tool.start(command + more, in: scratch.folder)
       while running.isRunning, try !scratch.listing().contains(".out.partial") { usleep(200) }
-      kill(running.identifier, SIGINT)
+      running.send(SIGINT)
       guard try running.wait().status != 0 else { continue }
       #expect(try scratch.listing().contains(".out.partial") == isKept)
     }
@@ -114,7 +114,7 @@ struct ResumeTests {
     for _ in 0..<20 {
       let running = try Tool.start(command, in: scratch.folder)
       while running.isRunning, try !scratch.listing().contains(".out.partial") { usleep(200) }
-      kill(running.identifier, SIGSTOP)
+      running.send(SIGSTOP)
       // It may have been faster than the signal.
       let isStopped = try scratch.listing().contains(".out.partial")
       if isStopped {
@@ -123,7 +123,7 @@ struct ResumeTests {
             command + more, Code.cannotCreate, naming: "another process", in: scratch)
         }
       }
-      kill(running.identifier, SIGCONT)
+      running.send(SIGCONT)
       #expect(try running.wait().status == 0)
       if isStopped { return }
       try FileManager.default.removeItem(at: scratch.url("out"))

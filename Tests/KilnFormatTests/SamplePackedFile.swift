@@ -89,7 +89,9 @@ struct SamplePackedFile {
 }
 
 /// Packed files made by hand around any header, with checksums that match.
-enum RawKiln {
+typealias RawKiln = RawPackedFile
+
+extension RawKiln {
   /// The JSON text of the golden file's header, without its padding.
   static func goldenHeader() throws -> String {
     String(decoding: try SamplePackedFile.golden()[64..<64 + 1852], as: UTF8.self)
@@ -97,33 +99,4 @@ enum RawKiln {
 
   /// The golden file's data.
   static func goldenData() throws -> [UInt8] { Array(try SamplePackedFile.golden()[4096...]) }
-
-  /// A whole file.
-  static func file(header: [UInt8], data: [UInt8], required: UInt32 = 0) -> [UInt8] {
-    let padding = (4096 - (64 + header.count) % 4096) % 4096
-    let header = header + [UInt8](repeating: 0x20, count: padding)
-    return prelude(
-      header: header, required: required, fileByteCount: 64 + header.count + data.count)
-      + header + data
-  }
-
-  /// A prelude whose checksum is right, with fields that need not be.
-  static func prelude(
-    header: [UInt8], version: UInt32 = 1, required: UInt32 = 0, optional: UInt32 = 0,
-    reserved: UInt32 = 0, headerByteCount: UInt64? = nil, dataOffset: UInt64? = nil,
-    fileByteCount: Int
-  ) -> [UInt8] {
-    let headerByteCount = headerByteCount ?? UInt64(header.count)
-    var bytes: [UInt8] = [0x89, 0x4B, 0x49, 0x4C, 0x4E, 0x0D, 0x0A, 0x1A]
-    for field in [version, required, optional, reserved] {
-      bytes += field.littleEndianBytes
-    }
-    for field in [
-      headerByteCount, dataOffset ?? 64 &+ headerByteCount, UInt64(fileByteCount),
-      Checksum.of(header),
-    ] {
-      bytes += field.littleEndianBytes
-    }
-    return bytes + Checksum.of(bytes).littleEndianBytes
-  }
 }

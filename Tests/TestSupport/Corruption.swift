@@ -21,6 +21,11 @@ extension Array where Element == UInt8 {
     replacing(offset..<offset + value.bitWidth / 8, with: value.littleEndianBytes)
   }
 
+  /// The eight bytes at an offset as a whole number, in little-endian order.
+  package func word(at offset: Int) -> Int {
+    self[offset..<offset + 8].reversed().reduce(0) { $0 << 8 | Int($1) }
+  }
+
   /// The same bytes with every occurrence of a text replaced by another of the same length.
   package func replacing(_ text: String, with other: String) -> [UInt8] {
     var result: [UInt8] = []

@@ -18,6 +18,11 @@ package struct TemporaryFolder: Sendable {
     return try body(folder)
   }
 
+  /// A folder that is there already; who made it removes it.
+  package init(at path: FilePath) {
+    self.path = path
+  }
+
   private init() throws {
     path = FilePath("/tmp/kiln-test-\(getpid())-\(UInt64.random(in: .min ... .max))")
     guard unsafe mkdir(path.string, 0o700) == 0 else { throw Errno(rawValue: errno) }
