@@ -62,11 +62,12 @@ fuzz-smoke: setup ## Fuzz all readers for a few minutes.
 
 # More for it: SLOW="--only R8,R9 --scale 0.1 --seed 7".
 .PHONY: test-slow
-test-slow: ## Try the reliability promises, about 20 minutes, and print a table.
+test-slow: ## Try the reliability promises, about 40 minutes, print a table, and fuzz all readers for a while.
 	@Scripts/install-system-packages strace
 	$(SWIFT) build $(BUILD_FLAGS) --product kiln
 	$(SWIFT) build $(BUILD_FLAGS) --product reliability
 	.build/release/reliability $(SLOW)
+	@$(MAKE) --no-print-directory fuzz-smoke
 
 .PHONY: demo
 demo: build ## Inspect, convert, quantize and validate a real checkpoint.

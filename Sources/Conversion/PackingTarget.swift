@@ -3,6 +3,12 @@
 import SystemPackage
 import TensorCore
 
+/// Whether a file of an older folder holds weights in either form, which the new ones replace: beside
+/// these they would make a folder of two models.
+func isWeights(_ name: String) -> Bool {
+  [".kiln", ".safetensors", ".safetensors.index.json"].contains { name.hasSuffix($0) }
+}
+
 /// Where a packed model goes: one file, or the files of a folder.
 struct PackingTarget {
   private enum Kind {
@@ -27,7 +33,7 @@ struct PackingTarget {
     if isFolder {
       let folder = try OutputFolder(
         path, replacing: replacing, byteCount: byteCount, resuming: resuming,
-        superseded: { $0.hasSuffix(".kiln") })
+        superseded: isWeights)
       if resuming { try folder.removeFiles(except: Set(fileNames)) }
       kind = .folder(folder)
       place = folder.target

@@ -13,11 +13,6 @@ package import TensorCore
 /// Tensors get the names, shapes and order of bytes that the original checkpoint had. What was
 /// kept bit for bit comes back bit for bit; what was quantized is written as code times scale.
 package struct SafetensorsExport: Sendable {
-  /// Whether a file of an older folder holds weights, which the new ones replace.
-  private static func isWeights(_ name: String) -> Bool {
-    name.hasSuffix(".safetensors") || name.hasSuffix(".safetensors.index.json")
-  }
-
   private let source: CheckedCheckpoint
   private let tensors: [ExportedTensor]
   private let plan: ShardPlan
@@ -79,7 +74,7 @@ package struct SafetensorsExport: Sendable {
     try integrity.checkFiles()
     let folder = try OutputFolder(
       path, replacing: replacing, byteCount: plan.byteCount, resuming: resuming,
-      superseded: Self.isWeights)
+      superseded: isWeights)
     if resuming { try folder.removeFiles(except: Set(plan.shards.map(\.fileName))) }
     let headers = plan.shards.map { $0.header.encoded() }
     let journal = try Journal(

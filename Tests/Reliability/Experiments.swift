@@ -5,10 +5,11 @@ extension Experiment {
   static let all: [Experiment] = [
     CorpusExperiment.experiment, OddInputs.experiment, SpecialValues.experiment,
     DamageExperiment.found, DamageExperiment.survived, DamageExperiment.large, BitFlips.experiment,
-    RandomSignals.kills, Injections.kills, Injections.errors, Limits.experiment,
+    RandomSignals.kills, Injections.kills, Resumption.small, Resumption.large, Injections.errors,
+    Limits.experiment,
     CallOrder.experiment,
     RandomSignals.ends,
     OutputOntoInput.experiment, ShrinkingFiles.experiment, Bounds.experiment,
-    Determinism.experiment, OldFiles.experiment, SourceScan.experiment,
+    Growth.experiment, Determinism.experiment, OldFiles.experiment, SourceScan.experiment,
   ]
 }

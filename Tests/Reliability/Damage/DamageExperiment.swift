@@ -27,10 +27,10 @@ enum DamageExperiment {
     return [ledger]
   }
 
-  /// Copies of three small packed files for each lane: quantized, plain, and with assemblies.
+  /// Copies of small packed files for each lane: quantized, plain, compressed, and with assemblies.
   private static func copies(_ session: Session, _ name: String) throws -> [[DamagedFile]] {
     let models = session.models
-    let sources = try [models.quantized, models.packed, models.assembled].map {
+    let sources = try [models.quantized, models.packed, models.compressed, models.assembled].map {
       try Files.read($0)
     }
     return try session.lanes(name) { lane in
@@ -45,7 +45,7 @@ enum DamageExperiment {
     _ file: DamagedFile, number: Int, _ session: Session, _ ledger: Ledger
   ) throws {
     var random = session.random("damage \(number)")
-    let kind = DamageKind.allCases[number / 3 % DamageKind.allCases.count]
+    let kind = DamageKind.allCases[number / 4 % DamageKind.allCases.count]
     let damage = Damage(kind, of: file.original, &random)
     let outcome = try file.with(damage) {
       try session.run(["verify", file.path.string, "--threads", "1"])
@@ -88,7 +88,7 @@ enum DamageExperiment {
     _ file: DamagedFile, number: Int, _ session: Session, _ ledgers: UseLedgers
   ) throws {
     var random = session.random("use \(number)")
-    let kind = DamageKind.allCases[number / 3 % DamageKind.allCases.count]
+    let kind = DamageKind.allCases[number / 4 % DamageKind.allCases.count]
     let damage = Damage(kind, of: file.original, &random)
     let model = file.path.string
     let what = "\(number): \(kind.rawValue) at \(damage.range)"

@@ -30,6 +30,9 @@ enum Determinism {
       ["convert", session.models.shards.string, "out.kiln"], ["convert", packed, "out"],
       ["convert", packed, "out", "--shard-size", "3MB"], ["convert", quantized, "out"],
       ["convert", quantized, "out", "--dtype", "bf16"],
+      ["convert", nano, "out.kiln", "--compress", "zstd"],
+      ["quantize", nano, "out.kiln", "--scheme", "int4-g32", "--compress", "zstd:9"],
+      ["quantize", nano, "out", "--scheme", "int8-g32", "--shard-size", "1MB"],
       ["perplexity", nano, "--text", session.models.textFile.string, "--token-log", "out"],
     ]
     let all = commands

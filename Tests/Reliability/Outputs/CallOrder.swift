@@ -32,8 +32,8 @@ enum CallOrder {
       // Of a folder, those that stay from before were not written.
       let files =
         isFolder
-        ? try FolderListing.entries(of: output).filter { $0 != "notes.txt" }.map {
-          output.appending($0)
+        ? try FolderListing.entries(of: output).map { output.appending($0) }.filter {
+          try Files.read($0) != Array("precious\n".utf8)
         } : [output]
       for file in files {
         ledger.record(

@@ -20,6 +20,8 @@ struct Scenario: Sendable, CustomStringConvertible {
   static let all: [Scenario] = [
     (["convert", "model", "out.kiln"], "out.kiln"),
     (["quantize", "model", "out.kiln", "--scheme", "int4-g32"], "out.kiln"),
+    (["convert", "model", "out.kiln", "--compress", "zstd"], "out.kiln"),
+    (["quantize", "model", "out", "--scheme", "int4-g32", "--shard-size", "100KB"], "out"),
     (["convert", "model.kiln", "out"], "out"),
     (["convert", "model.kiln", "out", "--shard-size", "100KB"], "out"),
     (

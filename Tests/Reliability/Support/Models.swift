@@ -23,6 +23,8 @@ struct Models: Sendable {
   let packed: FilePath
   /// The folder in 4 bits.
   let quantized: FilePath
+  /// The folder as a packed file with compressed tensors.
+  let compressed: FilePath
   /// The fused folder as a packed file: with assemblies.
   let assembled: FilePath
   /// The text in a file.
@@ -38,10 +40,12 @@ struct Models: Sendable {
     let models = scratch.path.appending("models")
     packed = models.appending("packed.kiln")
     quantized = models.appending("quantized.kiln")
+    compressed = models.appending("compressed.kiln")
     assembled = models.appending("assembled.kiln")
     for arguments in [
       ["convert", folder.string, packed.string],
       ["quantize", folder.string, quantized.string, "--scheme", "int4-g32"],
+      ["convert", folder.string, compressed.string, "--compress", "zstd"],
       ["convert", fused.string, assembled.string],
     ] {
       let outcome = try ToolProcess(kiln, arguments).wait()

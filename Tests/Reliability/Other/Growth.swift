@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SystemPackage
+import TestSupport
+
+/// R19: memory does not grow with the checkpoint.
+enum Growth {
+  static let experiment = Experiment(promises: ["R19"], name: "memory", run: run)
+
+  /// Layers of the real dimensions with 32 experts, the first of them dense: 1, 4 and 16 times as many
+  /// of the others.
+  private static let layerCounts = [3, 9, 33]
+  private static let permittedGrowth = 1.1
+
+  private static func run(_ session: Session) throws -> [Ledger] {
+    let ledger = Ledger("R19", "peak memory of quantize and convert at 1, 4 and 16 times the size")
+    // Holes cost no room, but the outputs of the largest do.
+    guard session.scale >= 1 else {
+      ledger.annotate("skipped: only tried in full")
+      return [ledger]
+    }
+    let folder = session.folder.path
+    var first: [String: Int] = [:]
+    for layers in layerCounts {
+      let model = folder.appending("layers-\(layers)")
+      let options = ["--preset", "slice", "--experts", "32", "--layers", "\(layers)", "--sparse"]
+      guard SyntheticCheckpoint.make(model, options, session) else {
+        ledger.annotate("skipped: no make_checkpoint.py, or no numpy for it")
+        return [ledger]
+      }
+      let output = folder.appending("grown.kiln")
+      for command in [["quantize", "--scheme", "int4-g32"], ["convert", "--compress", "zstd:1"]] {
+        let arguments = [command[0], model.string, output.string] + command.dropFirst()
+        let outcome = try session.run(arguments + ["--force"], seconds: 900)
+        let peak = outcome.peakMemoryByteCount
+        let limit = Double(first[command[0], default: peak]) * permittedGrowth
+        first[command[0]] = first[command[0]] ?? peak
+        ledger.measure(Double(peak))
+        var problem = outcome.status == 0 ? nil : outcome.errors
+        if problem == nil, Double(peak) > limit {
+          problem = "\(peak) bytes, permitted \(Int(limit))"
+        }
+        ledger.record(problem, "\(command[0]) of \(layers) layers")
+        Files.remove(output)
+      }
+      Files.remove(model)
+    }
+    return [ledger]
+  }
+}
