@@ -11,9 +11,12 @@ enum Growth {
   /// of the others.
   private static let layerCounts = [3, 9, 33]
   private static let permittedGrowth = 1.1
+  /// Twice the largest tensor, 8192 rows of 2304 in BF16, and 512 MiB: what the page of promises asks for.
+  private static let permittedByteCount = 2.0 * 8192 * 2304 * 2 + 512 * 1024 * 1024
 
   private static func run(_ session: Session) throws -> [Ledger] {
-    let ledger = Ledger("R19", "peak memory of quantize and convert at 1, 4 and 16 times the size")
+    let ledger = Ledger(
+      "R19", "peak memory at 1, 4 and 16 times the size: quantize within 10 %, convert bounded")
     // Holes cost no room, but the outputs of the largest do.
     guard session.scale >= 1 else {
       ledger.annotate("skipped: only tried in full")
@@ -31,9 +34,12 @@ enum Growth {
       let output = folder.appending("grown.kiln")
       for command in [["quantize", "--scheme", "int4-g32"], ["convert", "--compress", "zstd:1"]] {
         let arguments = [command[0], model.string, output.string] + command.dropFirst()
-        let outcome = try session.run(arguments + ["--force"], seconds: 900)
+        let outcome = try session.run(arguments + ["--force"], seconds: 900, mapsLargeFiles: true)
         let peak = outcome.peakMemoryByteCount
-        let limit = Double(first[command[0], default: peak]) * permittedGrowth
+        // With headers of thousands of tensors, convert takes a few megabytes more than its 70.
+        let limit =
+          command[0] == "quantize"
+          ? Double(first[command[0], default: peak]) * permittedGrowth : permittedByteCount
         first[command[0]] = first[command[0]] ?? peak
         ledger.measure(Double(peak))
         var problem = outcome.status == 0 ? nil : outcome.errors

@@ -50,19 +50,22 @@ final class Session: Sendable {
   /// Runs the program.
   func run(
     _ arguments: [String], in folder: FilePath? = nil, input: String = "", seconds: Double = 20,
-    environment: [String: String] = [:]
+    environment: [String: String] = [:], mapsLargeFiles: Bool = false
   ) throws -> ToolProcess.Outcome {
-    try start(arguments, in: folder, input: input, seconds: seconds, environment: environment)
-      .wait()
+    try start(
+      arguments, in: folder, input: input, seconds: seconds, environment: environment,
+      mapsLargeFiles: mapsLargeFiles
+    ).wait()
   }
 
   /// Starts the program.
   func start(
     _ arguments: [String], in folder: FilePath? = nil, input: String = "", seconds: Double = 20,
-    environment: [String: String] = [:], program: String? = nil
+    environment: [String: String] = [:], program: String? = nil, mapsLargeFiles: Bool = false
   ) throws -> ToolProcess {
     var limits = ToolProcess.Limits()
     limits.seconds = seconds
+    if mapsLargeFiles { limits.memoryKiB = nil }
     return try ToolProcess(
       program ?? kiln, arguments, input: Array(input.utf8), in: folder?.string,
       environment: environment, limits: limits)
