@@ -34,6 +34,12 @@ extension KilnHeader {
       files: try root["files"].array().map { try parser.file($0) },
       tensors: try root["tensors"].array().map { try parser.tensor($0) },
       assemblies: try root["assemblies"].array().map { try parser.assembly($0) })
+    if prelude.features.contains(.compression),
+      !tensors.contains(where: { $0.extent.blockByteCounts != nil })
+    {
+      throw KilnFormatError.header(
+        path, problem: "the prelude says that tensors are compressed, and none is")
+    }
     try checkNames(path)
     try checkPlaces(path, dataOffset: prelude.dataOffset, fileByteCount: file.byteCount)
     // The parts of an assembly may be in other shards: `KilnModel` looks at all of them.

@@ -143,6 +143,14 @@ import Testing
     ] {
       #expect(try refusal(old, new) != nil, "\(old) \(new)")
     }
+    // No tensor is compressed then, though the prelude says so.
+    let plain = try RawKiln.goldenHeader()
+    try TemporaryFolder.with { folder in
+      let path = try folder.write(
+        RawKiln.file(header: Array(plain.utf8), data: try RawKiln.goldenData(), required: 1),
+        as: "x.kiln")
+      #expect(throws: KilnFormatError.self) { try KilnFile(path) }
+    }
     // Without the feature, blocks mean nothing, and sizes are wrong.
     #expect(try refusal("{\"producer\"", "{\"producer\"", required: 0) != nil)
   }
