@@ -107,7 +107,7 @@ let package = Package(
     .target(
       name: "Conversion",
       dependencies: [
-        "TensorCore", "JSON", "Safetensors", "KilnFormat", "Checkpoints", "Kernels",
+        "TensorCore", "JSON", "Compression", "Safetensors", "KilnFormat", "Checkpoints", "Kernels",
         "Quantization", "KimiLinear", system,
       ],
       swiftSettings: settings),

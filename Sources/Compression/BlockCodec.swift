@@ -12,6 +12,8 @@ public struct BlockCodec: Sendable, Equatable {
   public static let defaultLevel = 3
   /// How many times its stored size a block may have at most.
   public static let maximumRatio = 1024
+  /// The version of zstd, which decides the bytes that compression gives.
+  public static var libraryVersion: Int { Int(ZSTD_versionNumber()) }
   /// Largest window of a frame, in bytes.
   static let maximumWindowByteCount = 8 << 20
 

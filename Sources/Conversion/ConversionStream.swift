@@ -78,7 +78,10 @@ struct ConversionStream {
           report(index)
         }
       }
-      if chunks.isEmpty { try finished(index, QuantizationStatistics()) }
+      if chunks.isEmpty {
+        try flush(&batch, write: write, finished: finished)
+        try finished(index, QuantizationStatistics())
+      }
       completed += tensor.region.byteCount
     }
     try flush(&batch, write: write, finished: finished)

@@ -20,6 +20,8 @@ struct ExportRun {
   private(set) var resumedTensorCount = 0
   private var former: ArraySlice<Journal.Record>
   private var completedByteCount = 0
+  /// Tensors that the output has, of all files.
+  private var keptTensorCount = 0
 
   init(
     stream: ConversionStream, folder: OutputFolder, journal: Journal, isResuming: Bool,
@@ -55,11 +57,12 @@ struct ExportRun {
       done = Self.intactCount(records, places, header, in: try output.existing())
       try output.resume(at: done == 0 ? 0 : places[done - 1].upperBound)
       accept(tensors[..<done])
-      try journal.keep(resumedTensorCount)
+      try journal.keep(keptTensorCount)
       former = []
     }
     if output.byteCount == 0 { try output.write(header) }
     try write(tensors[done...], at: places[done...], to: output)
+    keptTensorCount += tensors.count - done
     try output.commit()
   }
 
@@ -97,6 +100,7 @@ struct ExportRun {
   /// Counts tensors of an earlier run as done.
   private mutating func accept(_ tensors: ArraySlice<ExportedTensor>) {
     resumedTensorCount += tensors.count
+    keptTensorCount += tensors.count
     completedByteCount += tensors.flatMap(\.jobs).reduce(0) { $0 + $1.stored.byteCount }
   }
 

@@ -23,7 +23,8 @@ final class Journal {
   /// The entries of an earlier run of the same job, first to last.
   let records: [Record]
   private let file: JournalFile
-  private let lines: [[UInt8]]
+  /// Where each line ends, in bytes from the start: the title, then the records.
+  private var lineEnds: [Int] = []
 
   /// Starts a journal, or goes on with that of an earlier run of the same job.
   ///
@@ -37,10 +38,9 @@ final class Journal {
     let title = Self.line(["journal": .integer(1), "job": .string(Checksum.text(job))])
     let former = resuming ? try file.lines() : []
     guard former.first == title else {
-      try file.clear()
-      try file.append(title)
       records = []
-      lines = [title]
+      try file.clear()
+      try append(title)
       return
     }
     var records: [Record] = []
@@ -49,15 +49,25 @@ final class Journal {
       records.append(record)
     }
     self.records = records
-    lines = former
-    try file.keep(1 + records.count, of: former)
+    for line in former.prefix(1 + records.count) { countLine(line) }
+    try keep(records.count)
   }
 
-  /// Forgets all but the first entries of the earlier run, because the output does not have them.
+  /// Forgets all but the first entries, because the output does not have the others.
   ///
   /// - Throws: `FileError`.
   func keep(_ count: Int) throws {
-    try file.keep(1 + count, of: lines)
+    lineEnds = Array(lineEnds.prefix(1 + count))
+    try file.keep(lineEnds.last ?? 0)
+  }
+
+  private func countLine(_ line: [UInt8]) {
+    lineEnds.append((lineEnds.last ?? 0) + line.count + 1)
+  }
+
+  private func append(_ line: [UInt8]) throws {
+    try file.append(line)
+    countLine(line)
   }
 
   /// Notes an entry that was written.
@@ -65,7 +75,7 @@ final class Journal {
   /// - Throws: `FileError`.
   func append(_ record: Record) throws {
     let statistics = record.statistics
-    try file.append(
+    try append(
       Self.line([
         "entry": record.extent.json,
         "statistics": [
@@ -98,11 +108,13 @@ final class Journal {
   }
 
   private static func statistics(_ field: JSONField) throws -> QuantizationStatistics {
-    QuantizationStatistics(
+    // Sums over all tensors that a model may have must not overflow.
+    let counts = 0...1 << 40
+    return QuantizationStatistics(
       squaredError: try field["squared_error"].number(),
       squaredNorm: try field["squared_norm"].number(),
-      elementCount: try field["elements"].integer(in: 0...Int.max),
-      nanCount: try field["nan"].integer(in: 0...Int.max),
-      infinityCount: try field["infinite"].integer(in: 0...Int.max))
+      elementCount: try field["elements"].integer(in: counts),
+      nanCount: try field["nan"].integer(in: counts),
+      infinityCount: try field["infinite"].integer(in: counts))
   }
 }

@@ -10,27 +10,14 @@ package import TensorCore
 /// Writes a packed model by a plan: one file, or a folder of shards.
 package struct Packing: Sendable {
   private let plan: PackingPlan
-  private let selected: Range<Int>
   private let workers: Workers
 
   /// - Parameters:
   ///   - plan: What to write.
-  ///   - shards: Numbers of the shards to write, from 1 on; nil for all.
   ///   - workers: Threads. The bytes do not depend on their number.
-  /// - Throws: `ConversionError.noSuchShard`.
-  package init(
-    _ plan: PackingPlan, shards: ClosedRange<Int>? = nil, workers: Workers
-  ) throws {
+  package init(_ plan: PackingPlan, workers: Workers) {
     self.plan = plan
     self.workers = workers
-    let all = 1...plan.shards.count
-    let asked = shards ?? all
-    guard all.contains(asked.lowerBound), all.contains(asked.upperBound) else {
-      throw ConversionError.noSuchShard(
-        number: all.contains(asked.lowerBound) ? asked.upperBound : asked.lowerBound,
-        count: all.upperBound)
-    }
-    selected = asked.lowerBound - 1..<asked.upperBound
   }
 
   /// What happened to the tensors.
@@ -54,11 +41,7 @@ package struct Packing: Sendable {
     } else {
       try OutputFile.checkTarget(path, replacing: replacing)
     }
-    try OutputFile.checkSpace(for: path, byteCount: plannedByteCount)
-  }
-
-  private var plannedByteCount: Int {
-    plan.shards[selected].reduce(0) { $0 + $1.plainLayout.fileByteCount }
+    try OutputFile.checkSpace(for: path, byteCount: plan.fileByteCount)
   }
 
   /// Writes the model.
@@ -79,20 +62,19 @@ package struct Packing: Sendable {
     try PackedIntegrity(checkpoint).checkFiles()
     let target = try PackingTarget(
       path, isFolder: plan.isSharded, replacing: replacing, resuming: resuming,
-      byteCount: plannedByteCount, fileNames: plan.shards[selected].map(\.fileName))
+      byteCount: plan.fileByteCount, fileNames: plan.shards.map(\.fileName),
+      replacesWeights: plan.options.shards == nil)
     let journal = try Journal(
       for: target.place,
-      job: Checksum.of("\(plan.digest) \(selected) \(checkpoint.fingerprint)"),
+      job: plan.job,
       resuming: resuming)
     var report = Report(
       statistics: [QuantizationStatistics](
         repeating: QuantizationStatistics(), count: plan.items.count))
     var run = PackingRun(
       plan: plan, workers: workers, target: target, journal: journal, progress: progress,
-      totalByteCount: plan.shards[selected].reduce(0) { sum, shard in
-        plan.items[shard.items].reduce(sum) { $0 + $1.stored.byteCount }
-      })
-    for shard in plan.shards[selected] {
+      totalByteCount: plan.items.reduce(0) { $0 + $1.stored.byteCount })
+    for shard in plan.shards {
       report.fileByteCount += try run.write(shard)
       report.fileCount += 1
     }

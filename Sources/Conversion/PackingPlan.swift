@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Checkpoints
+import Compression
 import JSON
 import KilnFormat
 package import KimiLinear
@@ -35,10 +36,15 @@ package struct PackingPlan: Sendable {
     package var shardByteCount: Int?
     /// How hard to compress, one of `BlockCodec.levels`; nil for not at all.
     package var compressionLevel: Int?
+    /// Numbers of the shards to write, from 1 on; nil for all.
+    package var shards: ClosedRange<Int>?
 
     /// One file, not compressed, unless something else is asked for.
-    package init(shardByteCount: Int? = nil, compressionLevel: Int? = nil) {
+    package init(
+      shardByteCount: Int? = nil, compressionLevel: Int? = nil, shards: ClosedRange<Int>? = nil
+    ) {
       self.shardByteCount = shardByteCount
+      self.shards = shards
       self.compressionLevel = compressionLevel
     }
   }
@@ -47,8 +53,8 @@ package struct PackingPlan: Sendable {
   struct Shard: Sendable {
     /// Its name in a folder of shards.
     let fileName: String
-    /// Which tensors it has.
-    let items: Range<Int>
+    /// Which tensors of the plan it has.
+    private(set) var items: Range<Int>
     /// Where everything is.
     let layout: KilnLayout
     /// The same without compression, for when that is not larger.
@@ -57,11 +63,25 @@ package struct PackingPlan: Sendable {
     var fileCount: Int { layout.header.files.count }
     /// Files and tensors.
     var entryCount: Int { fileCount + items.count }
+
+    init(fileName: String, items: Range<Int>, layout: KilnLayout, plainLayout: KilnLayout) {
+      self.fileName = fileName
+      self.items = items
+      self.layout = layout
+      self.plainLayout = plainLayout
+    }
+
+    /// The same shard of a plan in which its tensors have other places.
+    func moved(by distance: Int) -> Shard {
+      var moved = self
+      moved.items = items.lowerBound + distance..<items.upperBound + distance
+      return moved
+    }
   }
 
   /// The source.
   package let source: CheckedCheckpoint
-  /// The tensors, in the order of the file.
+  /// The tensors that are written, in the order of the files.
   package let items: [Item]
   /// How they are stored.
   package let options: Options
@@ -83,7 +103,7 @@ package struct PackingPlan: Sendable {
   ///   - recipe: How to quantize; nil to keep every tensor bit for bit.
   ///   - producer: Program and version, for the header.
   ///   - options: How to store the tensors.
-  /// - Throws: `ConversionError.alreadyQuantized`, `.tooManyShards` or `.tooLarge`.
+  /// - Throws: `ConversionError.alreadyQuantized`, `.tooManyShards`, `.noSuchShard` or `.tooLarge`.
   package init(
     _ source: CheckedCheckpoint, recipe: Recipe?, producer: String, options: Options = Options()
   ) throws {
@@ -101,11 +121,27 @@ package struct PackingPlan: Sendable {
     guard let (shards, digest) = draft.shards() else {
       throw ConversionError.tooLarge(checkpoint.path)
     }
+    let selected = try Self.selected(options.shards, of: shards)
+    let places = selected[0].items.lowerBound..<selected[selected.count - 1].items.upperBound
     self.source = source
-    self.items = items
+    self.items = Array(items[places])
     self.options = options
-    self.shards = shards
+    self.shards = selected.map { $0.moved(by: -places.lowerBound) }
     self.digest = digest
+  }
+
+  /// The shards that are asked for, at least one.
+  private static func selected(
+    _ numbers: ClosedRange<Int>?, of shards: [Shard]
+  ) throws -> [Shard] {
+    let all = 1...shards.count
+    let asked = numbers ?? all
+    guard all.contains(asked.lowerBound), all.contains(asked.upperBound) else {
+      throw ConversionError.noSuchShard(
+        number: all.contains(asked.lowerBound) ? asked.upperBound : asked.lowerBound,
+        count: all.upperBound)
+    }
+    return Array(shards[asked.lowerBound - 1..<asked.upperBound])
   }
 
   private static func item(
@@ -138,6 +174,13 @@ package struct PackingPlan: Sendable {
 }
 
 extension PackingPlan {
+  /// A checksum of everything on which the bytes of the output depend, for the journal.
+  var job: UInt64 {
+    let files = shards.map(\.fileName).joined(separator: " ")
+    let library = options.compressionLevel == nil ? 0 : BlockCodec.libraryVersion
+    return Checksum.of("\(digest) \(files) \(library) \(source.checkpoint.fingerprint)")
+  }
+
   /// About how much memory writing takes, in bytes.
   package func peakMemoryByteCount(workers: Workers) -> Int {
     let scales = items.map { $0.encoding.scaleByteCount($0.stored.shape) }.max() ?? 0

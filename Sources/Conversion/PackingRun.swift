@@ -54,7 +54,7 @@ struct PackingRun {
       return file.byteCount
     }
     let output = try target.output(shard.fileName)
-    let start = keptEntries
+    let (start, resumedBefore) = (keptEntries, resumedTensorCount)
     var writer = KilnWriter(
       shard.layout, to: output, level: plan.options.compressionLevel ?? 0, workers: workers)
     if target.isResuming {
@@ -64,9 +64,12 @@ struct PackingRun {
       former = []
     }
     try fill(writer, with: shard)
-    if shard.layout.isCompressed, try writer.finish() >= shard.plainLayout.fileByteCount {
+    if shard.layout.isCompressed,
+      try writer.finish() >= shard.plainLayout.fileByteCount || !writer.hasCompressedEntries
+    {
       // Compression has not earned its place; then the file is to be as if nobody had asked for it.
       keptEntries = start
+      resumedTensorCount = resumedBefore
       try journal.keep(keptEntries)
       try output.resume(at: 0)
       writer = KilnWriter(shard.plainLayout, to: output)

@@ -24,16 +24,25 @@ struct PackingTarget {
 
   /// Creates the output under a hidden name.
   ///
+  /// - Parameters:
+  ///   - path: The final name.
+  ///   - isFolder: Whether it is a folder.
+  ///   - replacing: Whether what has that name may be replaced.
+  ///   - resuming: Whether an earlier run counts.
+  ///   - byteCount: How much will be written at most.
+  ///   - fileNames: What a folder will hold.
+  ///   - replacesWeights: Whether other weights of an older folder go; shards that are made one after the
+  ///     other must not remove each other.
   /// - Throws: `FileError`.
   init(
     _ path: FilePath, isFolder: Bool, replacing: Bool, resuming: Bool, byteCount: Int,
-    fileNames: [String]
+    fileNames: [String], replacesWeights: Bool
   ) throws {
     isResuming = resuming
     if isFolder {
       let folder = try OutputFolder(
         path, replacing: replacing, byteCount: byteCount, resuming: resuming,
-        superseded: isWeights)
+        superseded: { replacesWeights && isWeights($0) })
       if resuming { try folder.removeFiles(except: Set(fileNames)) }
       kind = .folder(folder)
       place = folder.target

@@ -13,7 +13,8 @@ import TensorCore
 /// `kiln convert`: between checkpoint folders and packed files.
 struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Convert a checkpoint to a .kiln file, or a .kiln file to a checkpoint folder.",
+    abstract:
+      "Convert a checkpoint to .kiln files, or .kiln files to a checkpoint folder or to other ones.",
     discussion: """
       EXAMPLES
         kiln convert checkpoint/ model.kiln
@@ -73,7 +74,7 @@ struct Convert: ParsableCommand {
     }
     let plan = try PackingPlan(
       checked, recipe: nil, producer: Inputs.producer, options: packed.packing)
-    let packing = try Packing(plan, shards: packed.shards?.range, workers: common.workers)
+    let packing = Packing(plan, workers: common.workers)
     var report: Packing.Report?
     if dryRun {
       try packing.checkTarget(output, replacing: overwrite.force)

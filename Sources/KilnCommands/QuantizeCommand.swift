@@ -27,7 +27,8 @@ struct Quantize: ParsableCommand {
       """)
 
   @Argument(
-    help: "A checkpoint folder, a .safetensors file or a .kiln file.", completion: .file(),
+    help: "A checkpoint folder, a .safetensors file, a .kiln file or a folder of .kiln shards.",
+    completion: .file(),
     transform: { FilePath($0) })
   var source: FilePath
 
@@ -51,7 +52,7 @@ struct Quantize: ParsableCommand {
     let plan = try PackingPlan(
       checked, recipe: try recipeOptions.resolved(), producer: Inputs.producer,
       options: packed.packing)
-    let packing = try Packing(plan, shards: packed.shards?.range, workers: common.workers)
+    let packing = Packing(plan, workers: common.workers)
     var report: Packing.Report?
     if dryRun {
       try packing.checkTarget(output, replacing: overwrite.force)

@@ -28,7 +28,7 @@ struct Verify: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Compare with this checkpoint: a folder, a .safetensors or a .kiln file.",
+      "Compare with this checkpoint: a folder, a .safetensors file or .kiln files.",
       valueName: "model"),
     completion: .file(), transform: { FilePath($0) })
   var against: FilePath?

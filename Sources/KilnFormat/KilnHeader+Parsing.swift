@@ -62,10 +62,12 @@ extension KilnHeader {
       else {
         throw KilnFormatError.entry(path, name: file.name, problem: "is not a plain file name")
       }
-      guard !file.name.hasSuffix(".safetensors"), !file.name.hasSuffix(".safetensors.index.json")
+      // Hidden names are those of outputs that are being written.
+      guard !file.name.hasPrefix("."), !file.name.hasSuffix(".kiln"),
+        !file.name.hasSuffix(".safetensors"), !file.name.hasSuffix(".safetensors.index.json")
       else {
         throw KilnFormatError.entry(
-          path, name: file.name, problem: "is a name that an export gives to its own files")
+          path, name: file.name, problem: "is a name that Kiln gives to its own files")
       }
       guard fileNames.insert(ExactString(file.name)).inserted else {
         throw KilnFormatError.entry(path, name: file.name, problem: "is listed twice")
@@ -111,6 +113,9 @@ extension KilnHeader {
             path, name: assembly.name.text, problem: "part \"\(part)\" does not fit")
         }
         elementCount = sum
+      }
+      guard !assembly.parts.isEmpty else {
+        throw KilnFormatError.entry(path, name: assembly.name.text, problem: "has no parts")
       }
       guard elementCount == assembly.shape.elementCount else {
         throw KilnFormatError.entry(

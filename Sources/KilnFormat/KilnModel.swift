@@ -5,8 +5,8 @@ import TensorCore
 
 /// A packed model: one file, or all shards of one.
 public struct KilnModel: Sendable {
-  /// Most files that a model may be cut into.
-  public static let maximumShardCount = 99_999
+  /// Most files that a model may be cut into: Linux maps some 65,000 areas for a process.
+  public static let maximumShardCount = 10_000
 
   /// The files, in the order of their numbers.
   public let shards: [KilnFile]

@@ -53,6 +53,7 @@ package final class KilnWriter {
     for extent in extents.prefix(entryCount) {
       guard isPlausible(extent, of: completeEntries, behind: end),
         extent.range.upperBound <= existing.byteCount,
+        existing.bytes.isZero(min(end, extent.range.lowerBound)..<extent.range.lowerBound),
         zip(extent.blocks, extent.checksums).allSatisfy({ block, checksum in
           Checksum.of(existing.bytes.extracting(block)) == checksum
         })
@@ -139,11 +140,16 @@ package final class KilnWriter {
     try output.commit()
   }
 
+  /// Whether a tensor became smaller, of those that are complete.
+  package var hasCompressedEntries: Bool {
+    header.tensors.prefix(max(0, completeEntries - fileCount)).contains {
+      $0.extent.blockByteCounts != nil
+    }
+  }
+
   private var features: KilnPrelude.Features {
     var features: KilnPrelude.Features = []
-    if header.tensors.contains(where: { $0.extent.blockByteCounts != nil }) {
-      features.insert(.compression)
-    }
+    if hasCompressedEntries { features.insert(.compression) }
     if header.shard != nil { features.insert(.shards) }
     return features
   }

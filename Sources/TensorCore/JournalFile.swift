@@ -32,7 +32,7 @@ public final class JournalFile {
         () throws(Errno) in
         if resuming, let descriptor = try? SystemCalls.open(path, writing: true) {
           guard !SystemCalls.isSoleFile(descriptor) else { return descriptor }
-          close(descriptor)
+          Glibc.close(descriptor)
         }
         SystemCalls.remove(path)
         return try SystemCalls.createFile(path)
@@ -43,10 +43,7 @@ public final class JournalFile {
   }
 
   deinit {
-    guard isOpen else { return }
-    close(descriptor)
-    if !isKept { SystemCalls.remove(path) }
-    TemporaryOutputs.forget(path)
+    if isOpen { close(removing: !isKept) }
   }
 
   /// The whole lines of an earlier run, without their ends; none if there is too much.
@@ -68,11 +65,11 @@ public final class JournalFile {
     try truncate(to: 0)
   }
 
-  /// Keeps so many lines of an earlier run, and goes on behind them.
+  /// Keeps so many bytes, whole lines, and goes on behind them.
   ///
   /// - Throws: `FileError.system`.
-  public func keep(_ count: Int, of lines: [[UInt8]]) throws(FileError) {
-    try truncate(to: lines.prefix(count).reduce(0) { $0 + $1.count + 1 })
+  public func keep(_ byteCount: Int) throws(FileError) {
+    try truncate(to: byteCount)
   }
 
   /// Adds a line.
@@ -97,8 +94,14 @@ public final class JournalFile {
   /// Removes the journal of an output that is complete.
   public func remove() {
     isOpen = false
-    close(descriptor)
-    TemporaryOutputs.discard(path)
+    close(removing: true)
+  }
+
+  private func close(removing: Bool) {
+    // The output's lock may be gone by now, and the next run may have a journal of its own.
+    if removing, SystemCalls.leads(path, to: descriptor) { SystemCalls.remove(path) }
+    Glibc.close(descriptor)
+    TemporaryOutputs.forget(path)
   }
 
   private func truncate(to byteCount: Int) throws(FileError) {

@@ -155,6 +155,7 @@ public final class OutputFile {
     guard fsync(partial.descriptor) == 0 else {
       throw .system(path, operation: "fsync", .current)
     }
+    guard partial.hasItsName else { throw .busy(path) }
     // Some file systems tell only at `close` that a write has failed. A second descriptor keeps the
     // lock meanwhile, so that nobody else resumes a file that is about to get its name.
     let lock = dup(partial.descriptor)

@@ -79,6 +79,13 @@ public final class OutputFolder {
       guard !SystemCalls.isLink(path) else { throw .exists(path) }
     case .directory:
       guard replacing else { throw .exists(path) }
+      // The root of a file system cannot change its name, and the hidden one would be on another.
+      let place = SystemCalls.canonical(path) ?? path
+      if FileIdentity(of: place)?.device
+        != FileIdentity(of: TemporaryOutputs.folder(of: place))?.device
+      {
+        throw .cannotCreate(path, operation: "replacing the root of a file system", .resourceBusy)
+      }
       // A folder cannot be in two folders, so there would be a moment in which a kill strands it.
       for name in try FolderListing.entries(of: path)
       where FileKind(of: path.appending(name)) == .directory {
@@ -106,6 +113,7 @@ public final class OutputFolder {
   /// - Throws: `FileError`; the old folder, if any, is then still there.
   public func commit() throws(FileError) {
     try TemporaryOutputs.synchronize(folder: partial.path)
+    guard partial.hasItsName else { throw .busy(path) }
     guard replacing, FileKind(of: target) == .directory else {
       try TemporaryOutputs.publish(partial.path, as: target, shownAs: path, .new)
       isOpen = false

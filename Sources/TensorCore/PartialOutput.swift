@@ -57,13 +57,28 @@ struct PartialOutput {
   static func name(for path: FilePath, suffix: String) -> FilePath {
     let name = path.lastComponent?.string ?? "output"
     // A name may be as long as names can be; what is put around it must then replace its end.
+    let room = maximumNameByteCount - 2 - suffix.utf8.count
+    guard name.utf8.count > room else {
+      return path.removingLastComponent().appending(".\(name).\(suffix)")
+    }
+    // Names that begin alike must not get the same one.
+    let mark = "-" + String(fingerprint(name), radix: 36)
     var kept = ""
-    for character in name
-    where 2 + kept.utf8.count + character.utf8.count + suffix.utf8.count <= maximumNameByteCount {
+    for character in name where kept.utf8.count + character.utf8.count + mark.utf8.count <= room {
       kept.append(character)
     }
-    return path.removingLastComponent().appending(".\(kept).\(suffix)")
+    return path.removingLastComponent().appending(".\(kept)\(mark).\(suffix)")
   }
+
+  /// FNV-1a of a name.
+  private static func fingerprint(_ name: String) -> UInt64 {
+    name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+  }
+
+  /// Whether the hidden name still leads to what this output writes to.
+  ///
+  /// Where locks do not work, another process may have taken it for a left-over.
+  var hasItsName: Bool { SystemCalls.leads(path, to: descriptor) }
 
   /// Bytes that an earlier run has left of an output, a file or a folder of files.
   static func byteCount(for target: FilePath) -> Int {
@@ -74,13 +89,17 @@ struct PartialOutput {
 
   /// Ends an output that is not completed.
   func abandon() {
+    let isOurs = hasItsName
     close(descriptor)
-    discard()
+    discard(isOurs: isOurs)
   }
 
-  /// Removes the output, which is closed, unless it is to stay.
-  func discard() {
-    if policy == .discard { TemporaryOutputs.remove(path) }
+  /// Removes the output, unless it is to stay; for one whose descriptor is closed, but for another that
+  /// keeps its lock.
+  func discard() { discard(isOurs: true) }
+
+  private func discard(isOurs: Bool) {
+    if policy == .discard, isOurs { TemporaryOutputs.remove(path) }
     TemporaryOutputs.forget(path)
   }
 
@@ -113,19 +132,33 @@ struct PartialOutput {
         throw error
       }
     }
-    guard SystemCalls.lock(descriptor) else {
-      close(descriptor)
-      throw .resourceTemporarilyUnavailable
-    }
+    try lock(descriptor, of: path)
     return descriptor
   }
 
   /// Removes what a run left behind that was killed.
   private static func clear(_ path: FilePath) throws(Errno) {
-    let descriptor = try SystemCalls.open(path)
-    defer { close(descriptor) }
-    guard SystemCalls.lock(descriptor) else { throw .resourceTemporarilyUnavailable }
+    // Some network file systems lock only what is open for writing, which a folder never is.
+    let descriptor: Int32
+    do {
+      descriptor = try SystemCalls.open(path, writing: true)
+    } catch .isDirectory {
+      descriptor = try SystemCalls.open(path)
+    }
+    try lock(descriptor, of: path)
     TemporaryOutputs.remove(path)
+    close(descriptor)
+  }
+
+  /// Takes the lock of what has just been opened, or closes it.
+  ///
+  /// Another process may have removed or published it before it was locked: what the name leads to now
+  /// is then not ours.
+  private static func lock(_ descriptor: Int32, of path: FilePath) throws(Errno) {
+    guard SystemCalls.lock(descriptor), SystemCalls.leads(path, to: descriptor) else {
+      close(descriptor)
+      throw .resourceTemporarilyUnavailable
+    }
   }
 
   /// Opens what is there; nil if nothing of this kind is.
@@ -136,10 +169,7 @@ struct PartialOutput {
       close(descriptor)
       return nil
     }
-    guard SystemCalls.lock(descriptor) else {
-      close(descriptor)
-      throw .resourceTemporarilyUnavailable
-    }
+    try lock(descriptor, of: path)
     return descriptor
   }
 

@@ -38,6 +38,13 @@ enum SystemCalls {
     flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK
   }
 
+  /// Whether a path leads to what a descriptor was opened for; links are not followed.
+  static func leads(_ path: FilePath, to descriptor: Int32) -> Bool {
+    var (named, opened) = (stat(), stat())
+    return unsafe lstat(path.string, &named) == 0 && fstat(descriptor, &opened) == 0
+      && named.st_dev == opened.st_dev && named.st_ino == opened.st_ino
+  }
+
   /// Whether a descriptor is of a regular file that has no other name.
   static func isSoleFile(_ descriptor: Int32) -> Bool {
     var status = stat()

@@ -82,12 +82,6 @@ public enum TemporaryOutputs {
     try synchronize(folder: folder(of: target))
   }
 
-  /// Removes a file that is no longer of use, and forgets it.
-  static func discard(_ path: FilePath) {
-    SystemCalls.remove(path)
-    forget(path)
-  }
-
   /// Swaps a complete folder with the one that has its final name, and removes that one.
   ///
   /// A signal waits until both is done. What the old folder holds is given: to look for it now could

@@ -74,6 +74,41 @@ struct ResumeTests {
     #expect(kills > 0)
   }
 
+  @Test("of several files, those that are complete are taken over")
+  func laterFiles() throws {
+    for command in [
+      ["quantize", "model", "part", "--scheme", "int4-g32", "--shard-size", "200KB"],
+      ["convert", "in.kiln", "part", "--shard-size", "300KB"],
+    ] {
+      // Of some fifty files, a few are there when the kill comes.
+      let running = try Tool.start(command + ["--resume"], in: scratch.folder)
+      while running.isRunning {
+        let names = try? FileManager.default.contentsOfDirectory(
+          atPath: scratch.path(".part.partial"))
+        if names?.count(where: { $0.hasPrefix("model-000") }) ?? 0 >= 5 { break }
+      }
+      running.send(SIGKILL)
+      guard try running.wait().status != 0 else { continue }
+      let result = try Tool.run(command + ["--resume", "--json"], in: scratch.folder)
+      let resumed = try #require(try result.json()["resumed_tensors"] as? Int)
+      #expect(result.status == 0 && resumed >= 4, "\(resumed): \(result.errors)")
+      try FileManager.default.removeItem(at: scratch.url("part"))
+    }
+  }
+
+  @Test("what is between the entries is looked at, too")
+  func padding() throws {
+    let command = ["quantize", "model", "part", "--scheme", "int4-g32", "--resume"]
+    guard try killed(command, output: "part", journalBytes: 9000) else { return }
+    try scratch.edit(".part.partial") { bytes in
+      // The prelude and the header are written last, so here is nothing yet.
+      let zeros = bytes.indices.dropFirst(4096 * 20).filter { bytes[$0] == 0 }
+      for index in zeros.prefix(2000) where index % 64 > 60 { bytes[index] = 1 }
+    }
+    #expect(try Tool.run(command, in: scratch.folder).status == 0)
+    try expectSuccess(["verify", "part"], in: scratch.folder)
+  }
+
   @Test("a journal of another job, or of a source that changed, is not believed")
   func otherJobs() throws {
     let int4 = ["quantize", "model", "out", "--scheme", "int4-g32"]

@@ -70,6 +70,8 @@ struct ModelArgument: ParsableArguments {
 struct OverwriteOptions: ParsableArguments {
   @Flag(
     name: .shortAndLong,
-    help: "Replace the output if it exists; other files of a folder stay.")
+    help:
+      "Replace the output if it exists: of a folder, all .kiln and .safetensors files; others stay."
+  )
   var force = false
 }

@@ -60,7 +60,8 @@ struct PackedOutputOptions: ParsableArguments {
   }
 
   var packing: PackingPlan.Options {
-    PackingPlan.Options(shardByteCount: shardSize?.byteCount, compressionLevel: compress.level)
+    PackingPlan.Options(
+      shardByteCount: shardSize?.byteCount, compressionLevel: compress.level, shards: shards?.range)
   }
 
   /// What a run that found the work of an earlier one says.
