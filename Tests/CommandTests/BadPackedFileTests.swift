@@ -107,7 +107,7 @@ struct BadPackedFileTests {
         """
         "assemblies":[{"name":"a","dtype":"BF16","shape":[0],"parts":[]},\
         {"name":"a","dtype":"BF16","shape":[0],"parts":[]}]
-        """, "twice"
+        """, "has no parts"
       ),
       (
         "\"assemblies\":[]",

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import SystemPackage
 import TensorCore
 import TestSupport
@@ -121,6 +122,34 @@ import Testing
       try second.commit()
       try first.commit()
       #expect(try folder.read("a") == [1] && folder.read("b") == [2])
+    }
+  }
+
+  @Test func `what another process put under the hidden name is not published`() throws {
+    try TemporaryFolder.with { folder in
+      let path = folder.path.appending("x")
+      do {
+        let output = try OutputFile(path, replacing: false)
+        try output.write([1, 2, 3])
+        let other = try folder.write([4], as: ".other")
+        let hidden = folder.path.appending(".x.partial")
+        #expect(unsafe rename(other.string, hidden.string) == 0)
+        #expect(throws: FileError.busy(path)) { try output.commit() }
+      }
+      // Nor is it removed: it is not ours.
+      #expect(try folder.entries == [".x.partial"])
+      #expect(try folder.read(".x.partial") == [4])
+    }
+  }
+
+  @Test func `long names that begin alike have hidden names of their own`() throws {
+    try TemporaryFolder.with { folder in
+      let start = String(repeating: "n", count: 250)
+      let first = try OutputFile(folder.path.appending(start + "1"), replacing: false)
+      let second = try OutputFile(folder.path.appending(start + "2"), replacing: false)
+      try first.commit()
+      try second.commit()
+      #expect(try folder.entries == [start + "1", start + "2"])
     }
   }
 }
