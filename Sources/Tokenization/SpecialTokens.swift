@@ -120,7 +120,8 @@ struct SpecialTokens: Sendable {
         throw .duplicateSpecialToken(file: file, name: name, id: id, firstID: first)
       }
     }
-    return idOfName.map { Entry(name: Array($0.key.text.utf8), id: $0.value) }
+    // In the order of the ids most names are sorted already.
+    return zip(firstID..., names).map { Entry(name: Array($1.utf8), id: $0) }
       .sorted { $0.name.lexicographicallyPrecedes($1.name) }
   }
 }
