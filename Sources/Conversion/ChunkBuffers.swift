@@ -4,8 +4,10 @@ import Kernels
 import Synchronization
 import TensorCore
 
-/// What the threads of a conversion work in: readers of the source, and memory that one chunk leaves to
-/// the next. Taking fresh memory for each would cost more than rounding its weights.
+/// What the threads of a conversion read with and work in.
+///
+/// One chunk leaves its memory to the next: to take fresh memory for each would cost more than to round
+/// its weights.
 final class ChunkBuffers: Sendable {
   private let reader = BlockReader()
   private let bytes = Mutex<[[UInt8]]>([])

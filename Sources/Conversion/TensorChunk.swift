@@ -7,8 +7,8 @@ import TensorCore
 
 /// A part of one tensor on its way from the source's encoding to another.
 struct TensorChunk: Sendable {
-  /// Most elements of a chunk that is converted, unless one row has more, and most bytes of one that is
-  /// copied are four times as many.
+  /// Most elements of a chunk that is converted, unless one row has more; one that is copied has four
+  /// times as many bytes.
   static let maximumElementCount = 1 << 18
   /// Elements that are converted together, unless one row has more: their stored bytes, their float32
   /// form and their codes stay in the second-level cache.
@@ -40,13 +40,14 @@ struct TensorChunk: Sendable {
     var sourceByteCount = 0
   }
 
-  /// The chunks of a tensor, first to last; a tensor without elements is one without anything.
+  /// The chunks of a tensor.
   ///
   /// - Parameters:
   ///   - tensor: The tensor of the source.
   ///   - encoding: What it becomes.
   ///   - method: How scales are chosen.
   ///   - countsNonFinite: Whether NaN and infinities are counted where nothing is converted, too.
+  /// - Returns: The chunks, first to last; one without anything for a tensor without elements.
   static func all(
     of tensor: EncodedTensor, as encoding: TensorEncoding, method: RoundingMethod,
     countsNonFinite: Bool
