@@ -34,12 +34,14 @@ package struct Checkpoint: Sendable {
 
   /// Opens a checkpoint.
   ///
-  /// - Parameter path: A folder, a `.safetensors` file or a `.kiln` file.
+  /// - Parameters:
+  ///   - path: A folder, a `.safetensors` file or a `.kiln` file.
+  ///   - workers: Threads that read the headers of several files.
   /// - Throws: A `KilnError` of the reader that found something wrong.
-  package init(_ path: FilePath) throws {
+  package init(_ path: FilePath, workers: Workers = Workers(count: 1)) throws {
     switch FileKind(of: path) {
     case nil: throw FileError.missing(path)
-    case .directory: self = try CheckpointFolder(path).open()
+    case .directory: self = try CheckpointFolder(path, workers: workers).open()
     case .special, .regular:
       let file = try MappedFile(path)
       self =

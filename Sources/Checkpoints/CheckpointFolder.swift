@@ -9,9 +9,15 @@ import TensorCore
 struct CheckpointFolder {
   private let path: FilePath
   private let entries: [String]
+  private let workers: Workers
 
-  init(_ path: FilePath) throws(FileError) {
+  /// - Parameters:
+  ///   - path: The folder.
+  ///   - workers: Threads that read headers.
+  /// - Throws: `FileError`.
+  init(_ path: FilePath, workers: Workers) throws(FileError) {
     self.path = path
+    self.workers = workers
     entries = try FolderListing.entries(of: path)
   }
 
@@ -70,34 +76,47 @@ struct CheckpointFolder {
     let index = try SafetensorsIndex(parsing: mapped.bytes.copy(), path: indexPath)
     var tensors: [StoredTensor] = []
     var dataFiles: [MappedFile] = []
-    var found = Set<ExactString>()
-    for shard in index.shards {
-      let file = try SafetensorsFile(
-        SafetensorsIndex.resolve(shard: shard.text, in: path, index: indexPath))
-      dataFiles.append(file.file)
-      var unlisted = 0
-      for tensor in try file.storedTensors() {
-        // The index decides: a tensor that it places elsewhere, or not at all, is not this one.
-        if index.shardOfTensor[tensor.name] == shard {
-          found.insert(tensor.name)
-          tensors.append(tensor)
-        } else {
-          unlisted += 1
+    var shards = index.shards[...]
+    try workers.inOrder(
+      ahead: workers.count * 2, next: { shards.popFirst() },
+      transform: { shard in Result { try open(shard, of: index, at: indexPath) } },
+      consume: { outcome in
+        let shard = try outcome.get()
+        dataFiles.append(shard.file)
+        tensors += shard.tensors
+        if shard.unlistedCount > 0 {
+          warnings.append(
+            "\(shard.file.path): \(shard.unlistedCount) tensors that the index does not place there"
+              + " are ignored")
         }
-      }
-      if unlisted > 0 {
-        warnings.append(
-          "\(path.appending(shard.text)): \(unlisted) tensors that the index does not place there are"
-            + " ignored")
-      }
-    }
-    if found.count < index.shardOfTensor.count {
+      })
+    // No name is in one shard twice, and none in a shard that the index does not give for it.
+    if tensors.count < index.shardOfTensor.count {
+      let found = Set(tensors.map(\.name))
       let missing = index.shardOfTensor.filter { !found.contains($0.key) }
       if let (name, shard) = missing.min(by: { $0.key < $1.key }) {
         throw SafetensorsError.missingTensor(indexPath, name: name.text, shard: shard.text)
       }
     }
     return (tensors, dataFiles)
+  }
+
+  private struct Shard {
+    let file: MappedFile
+    let tensors: [StoredTensor]
+    /// Tensors of the file that the index does not place there.
+    let unlistedCount: Int
+  }
+
+  private func open(
+    _ shard: ExactString, of index: SafetensorsIndex, at indexPath: FilePath
+  ) throws -> Shard {
+    let file = try SafetensorsFile(
+      SafetensorsIndex.resolve(shard: shard.text, in: path, index: indexPath))
+    let all = try file.storedTensors()
+    // The index decides: a tensor that it places elsewhere, or not at all, is not this one.
+    let listed = all.filter { index.shardOfTensor[$0.name] == shard }
+    return Shard(file: file.file, tensors: listed, unlistedCount: all.count - listed.count)
   }
 }
 

@@ -20,12 +20,10 @@ enum FusedTensor {
   ///
   /// - Throws: `CheckpointError.fusedTensor` if its shape does not split.
   static func split(_ stored: StoredTensor, path: FilePath) throws -> [StoredTensor] {
-    let components = stored.name.components
-    guard components.count >= 5, components[0] == "model", components[1] == "layers",
+    guard let parts = parts(of: stored.name), !isExpertMatrix(parts.rest),
       case .plain = stored.encoding
     else { return [stored] }
-    let layer = components[0..<3].joined(separator: ".")
-    let rest = components[3...].joined(separator: ".")
+    let (layer, rest) = (String(parts.layer), String(parts.rest))
     let splitter = Splitter(stored: stored, path: path)
     switch rest {
     case "mlp.experts.gate_up_proj", "block_sparse_moe.experts.gate_up_proj":
@@ -35,8 +33,30 @@ enum FusedTensor {
     case "self_attn.conv1d.weight":
       return try splitter.convolutions(layer: layer)
     default:
-      return [try splitter.renamed("\(layer).\(releasedName(rest))")]
+      let released = releasedName(rest)
+      return released == rest ? [stored] : [try splitter.renamed("\(layer).\(released)")]
     }
+  }
+
+  /// The layer that a tensor is in, `model.layers.N`, and its name there; nil if it is in none.
+  private static func parts(of name: ExactString) -> (layer: Substring, rest: Substring)? {
+    let bytes = name.text.utf8
+    let prefix = "model.layers."
+    guard bytes.starts(with: prefix.utf8),
+      let end = bytes.dropFirst(prefix.utf8.count).firstIndex(of: UInt8(ascii: "."))
+    else { return nil }
+    let rest = bytes[bytes.index(after: end)...]
+    guard rest.contains(UInt8(ascii: ".")) else { return nil }
+    return (Substring(bytes[..<end]), Substring(rest))
+  }
+
+  /// Whether this is one matrix of one expert, as nearly all tensors of a released checkpoint are.
+  private static func isExpertMatrix(_ name: Substring) -> Bool {
+    let prefix = "block_sparse_moe.experts."
+    guard name.utf8.starts(with: prefix.utf8),
+      let next = name.utf8.dropFirst(prefix.utf8.count).first
+    else { return false }
+    return (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(next)
   }
 
   private static func releasedName(_ name: String) -> String {

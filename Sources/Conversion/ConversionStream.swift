@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Checkpoints
-import Kernels
 import Quantization
 import TensorCore
 
 /// Brings tensors to other encodings in one pass, many threads at work, bytes in order.
 ///
-/// Memory holds one batch of chunks, whatever the checkpoint's size; pages of the source are let
-/// go as soon as they were used.
+/// One thread writes what is ready while the others read and convert what comes next. Memory holds
+/// the chunks between the two, whatever the checkpoint's size; a compressed tensor is unpacked as a whole.
 struct ConversionStream {
-  /// Chunks that are worked on together.
-  private static let chunksPerBatch = 16
+  /// Chunks that are at work or wait to be written.
+  private static let chunksAhead = 24
 
-  /// About how much memory a stream takes, in bytes: the pages of the largest tensor, a batch of
-  /// chunks, their float32 forms, and the process itself.
+  /// About how much memory a stream takes, in bytes: the largest tensor, were it compressed, the chunks
+  /// that wait, blocks of float32 values, and the process itself.
   static func peakMemoryByteCount(largestTensor: Int, workers: Workers) -> Int {
-    let results = chunksPerBatch * TensorChunk.maximumElementCount * 2
+    let results = chunksAhead * TensorChunk.maximumElementCount * 4
     let values = workers.count * TensorChunk.maximumElementCount * 4
     return largestTensor + results + values + 32 << 20
   }
@@ -36,14 +35,21 @@ struct ConversionStream {
   /// Whether NaN and infinities are counted in tensors that are copied, too.
   var countsNonFinite = false
 
+  /// A chunk with its place in the stream.
+  private struct Step: Sendable {
+    let chunk: TensorChunk
+    let job: Int
+    let endsJob: Bool
+  }
+
   /// Converts tensors, one after the other.
   ///
   /// - Parameters:
   ///   - jobs: What to convert.
-  ///   - progress: Told after each batch.
+  ///   - progress: Told after each chunk.
   ///   - write: Called with the bytes of all tensors, in order; nothing else is written between.
   ///   - finished: Called when a tensor's bytes have all been written.
-  /// - Throws: What `write` and `finished` throw, or what is wrong with a packed source.
+  /// - Throws: What `write` and `finished` throw, or what is wrong with the source.
   func run(
     _ jobs: [Job], progress: Progress.Handler,
     write: (RawSpan) throws -> Void,
@@ -51,106 +57,50 @@ struct ConversionStream {
   ) throws {
     let total = jobs.reduce(0) { $0 + $1.stored.byteCount }
     var completed = 0
-    func report(_ index: Int) {
-      progress(
-        Progress(
-          activity: activity, detail: jobs[index].stored.name.text, completed: completed,
-          total: total, unit: .bytes))
-    }
-    var batch = Batch()
-    for (index, job) in jobs.enumerated() {
-      try integrity.check(job.stored.name)
-      let tensor = try job.stored.load(workers: workers)
-      guard job.encoding != tensor.encoding else {
-        try flush(&batch, write: write, finished: finished)
-        try finished(index, try copy(tensor, write: write))
-        completed += tensor.region.byteCount
-        report(index)
-        continue
-      }
-      let chunks = TensorChunk.all(of: tensor, as: job.encoding, method: job.method)
-      for (number, chunk) in chunks.enumerated() {
-        batch.chunks.append(chunk)
-        batch.jobs.append(index)
-        if number == chunks.count - 1 { batch.lastChunks.insert(batch.chunks.count - 1) }
-        if batch.chunks.count == Self.chunksPerBatch {
-          try flush(&batch, write: write, finished: finished)
-          report(index)
-        }
-      }
-      if chunks.isEmpty {
-        try flush(&batch, write: write, finished: finished)
-        try finished(index, QuantizationStatistics())
-      }
-      completed += tensor.region.byteCount
-    }
-    try flush(&batch, write: write, finished: finished)
-    if !jobs.isEmpty { report(jobs.count - 1) }
-  }
-
-  /// Chunks that wait for work, and what the tensor at the batch's start still has to write.
-  private struct Batch {
-    var chunks: [TensorChunk] = []
-    var jobs: [Int] = []
-    /// Positions of chunks that end their tensor.
-    var lastChunks = Set<Int>()
-    /// Scales follow all codes of a tensor, so those of a long one wait here.
+    var started = 0
+    var waiting: ArraySlice<Step> = []
+    // Scales follow all codes of a tensor, so those of a long one wait here.
     var scales: [UInt8] = []
     var statistics = QuantizationStatistics()
+    let buffers = ChunkBuffers()
+    try workers.inOrder(
+      ahead: Self.chunksAhead,
+      next: {
+        while waiting.isEmpty, started < jobs.count {
+          waiting = try steps(of: jobs[started], number: started)[...]
+          started += 1
+        }
+        return waiting.popFirst()
+      },
+      transform: { step in (step, Result { try step.chunk.convert(buffers) }) },
+      consume: { step, outcome in
+        let result = try outcome.get()
+        unsafe try write(result.codes.span.bytes.extracting(0..<result.codeByteCount))
+        buffers.giveBack(result.codes)
+        scales += result.scales
+        statistics = statistics + result.statistics
+        completed += result.sourceByteCount
+        if step.endsJob {
+          unsafe try write(scales.span.bytes)
+          try finished(step.job, statistics)
+          scales = []
+          statistics = QuantizationStatistics()
+        }
+        progress(
+          Progress(
+            activity: activity, detail: jobs[step.job].stored.name.text, completed: completed,
+            total: total, unit: .bytes))
+      })
   }
 
-  private func flush(
-    _ batch: inout Batch, write: (RawSpan) throws -> Void,
-    finished: (_ job: Int, QuantizationStatistics) throws -> Void
-  ) throws {
-    let chunks = batch.chunks
-    let results = workers.map(chunks.count) { chunks[$0].convert() }
-    for (index, result) in results.enumerated() {
-      unsafe try write(result.codes.span.bytes)
-      batch.scales.append(contentsOf: result.scales)
-      batch.statistics = batch.statistics + result.statistics
-      if batch.lastChunks.contains(index) {
-        if !batch.scales.isEmpty { unsafe try write(batch.scales.span.bytes) }
-        try finished(batch.jobs[index], batch.statistics)
-        batch.scales = []
-        batch.statistics = QuantizationStatistics()
-        chunks[index].tensor.region.release()
-      }
+  /// The chunks of a tensor, whose bytes are found to be sound first.
+  private func steps(of job: Job, number: Int) throws -> [Step] {
+    try integrity.check(job.stored.name)
+    let tensor = try job.stored.load(workers: workers)
+    let chunks = TensorChunk.all(
+      of: tensor, as: job.encoding, method: job.method, countsNonFinite: countsNonFinite)
+    return chunks.enumerated().map { index, chunk in
+      Step(chunk: chunk, job: number, endsJob: index == chunks.count - 1)
     }
-    batch.chunks = []
-    batch.jobs = []
-    batch.lastChunks = []
-  }
-
-  /// Writes stored bytes as they are, a piece at a time.
-  ///
-  /// - Returns: How many values are not finite, if anybody asked; nothing else is measured.
-  private func copy(
-    _ tensor: EncodedTensor, write: (RawSpan) throws -> Void
-  ) throws -> QuantizationStatistics {
-    let pieceByteCount = 1 << 24
-    var statistics = QuantizationStatistics()
-    for start in stride(from: 0, to: tensor.region.byteCount, by: pieceByteCount) {
-      let piece = tensor.region.part(
-        start..<min(start + pieceByteCount, tensor.region.byteCount))
-      try write(piece.bytes)
-      if countsNonFinite, case .plain(let dtype) = tensor.encoding, dtype.isComputable {
-        statistics = statistics + Self.nonFinite(piece.bytes, dtype)
-      }
-      piece.release()
-    }
-    return statistics
-  }
-
-  /// NaN and infinities among plain elements.
-  private static func nonFinite(_ bytes: RawSpan, _ dtype: DType) -> QuantizationStatistics {
-    var values = [Float](repeating: 0, count: bytes.byteCount * 8 / dtype.bitWidth)
-    var span = values.mutableSpan
-    widen(dtype, bytes, into: &span)
-    var statistics = QuantizationStatistics()
-    for value in values where !value.isFinite {
-      if value.isNaN { statistics.nanCount += 1 } else { statistics.infinityCount += 1 }
-    }
-    return statistics
   }
 }

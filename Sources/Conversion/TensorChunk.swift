@@ -5,66 +5,165 @@ import Kernels
 import Quantization
 import TensorCore
 
-/// A run of rows of one tensor on its way from the source's encoding to another.
+/// A part of one tensor on its way from the source's encoding to another.
 struct TensorChunk: Sendable {
-  /// Most elements of a chunk, unless one row has more: four megabytes in float32.
-  static let maximumElementCount = 1 << 20
+  /// Most elements of a chunk that is converted, unless one row has more; one that is copied has four
+  /// times as many bytes.
+  static let maximumElementCount = 1 << 18
+  /// Elements that are converted together, unless one row has more: their stored bytes, their float32
+  /// form and their codes stay in the second-level cache.
+  private static let blockElementCount = 1 << 16
+
+  private enum Part: Sendable {
+    /// Bytes to be kept as they are.
+    case bytes(Range<Int>)
+    /// Rows to be converted.
+    case rows(Range<Int>)
+  }
 
   let tensor: EncodedTensor
-  let encoding: TensorEncoding
-  let method: RoundingMethod
-  let rows: Range<Int>
+  private let encoding: TensorEncoding
+  private let method: RoundingMethod
+  private let part: Part
+  private let countsNonFinite: Bool
 
   /// What a chunk becomes.
   struct Result: Sendable {
-    /// Codes, or plain elements.
-    var codes: [UInt8]
+    /// Codes, or plain elements, at the front of a buffer.
+    var codes: [UInt8] = []
+    /// How much of the buffer they fill.
+    var codeByteCount = 0
     /// Scales in the byte order of the file; none for plain elements.
     var scales: [UInt8] = []
     var statistics = QuantizationStatistics()
+    /// Bytes of the source that went into it.
+    var sourceByteCount = 0
   }
 
-  /// The chunks of a tensor, first to last.
+  /// The chunks of a tensor.
+  ///
+  /// - Parameters:
+  ///   - tensor: The tensor of the source.
+  ///   - encoding: What it becomes.
+  ///   - method: How scales are chosen.
+  ///   - countsNonFinite: Whether NaN and infinities are counted where nothing is converted, too.
+  /// - Returns: The chunks, first to last; one without anything for a tensor without elements.
   static func all(
-    of tensor: EncodedTensor, as encoding: TensorEncoding, method: RoundingMethod
+    of tensor: EncodedTensor, as encoding: TensorEncoding, method: RoundingMethod,
+    countsNonFinite: Bool
   ) -> [TensorChunk] {
-    // Rows without elements can be more than could ever be listed.
-    guard tensor.shape.elementCount > 0 else { return [] }
-    let rowCount = tensor.shape.rows
-    let rowsPerChunk = max(1, maximumElementCount / max(1, tensor.shape.columns))
-    return stride(from: 0, to: rowCount, by: rowsPerChunk).map { start in
+    func chunk(_ part: Part) -> TensorChunk {
       TensorChunk(
-        tensor: tensor, encoding: encoding, method: method,
-        rows: start..<min(start + rowsPerChunk, rowCount))
+        tensor: tensor, encoding: encoding, method: method, part: part,
+        countsNonFinite: countsNonFinite)
     }
+    // Rows without elements can be more than could ever be listed.
+    guard tensor.region.byteCount > 0 else { return [chunk(.bytes(0..<0))] }
+    guard encoding != tensor.encoding else {
+      return pieces(of: tensor.region.byteCount, maximumElementCount * 4).map { chunk(.bytes($0)) }
+    }
+    let rowsPerChunk = max(1, maximumElementCount / max(1, tensor.shape.columns))
+    return pieces(of: tensor.shape.rows, rowsPerChunk).map { chunk(.rows($0)) }
   }
 
-  /// Elements of the chunk.
-  var elementCount: Int { rows.count * tensor.shape.columns }
+  private static func pieces(of count: Int, _ size: Int) -> [Range<Int>] {
+    stride(from: 0, to: count, by: size).map { $0..<min($0 + size, count) }
+  }
 
   /// Does the work.
-  func convert() -> Result {
-    var values = [Float](repeating: 0, count: elementCount)
-    var span = values.mutableSpan
-    widen(tensor, rows: rows, into: &span)
-    switch encoding {
-    case .quantized(let bits, _):
-      return quantize(values, bits: bits)
-    case .plain(.bf16):
-      return narrow(values)
-    case .plain:
-      return Result(codes: [UInt8](littleEndian: values))
+  ///
+  /// - Throws: `FileError` if the source cannot be read.
+  func convert(_ buffers: ChunkBuffers) throws(FileError) -> Result {
+    switch part {
+    case .bytes(let range): try copy(range, buffers)
+    case .rows(let rows): try convert(rows, buffers)
     }
+  }
+
+  private func copy(_ range: Range<Int>, _ buffers: ChunkBuffers) throws(FileError) -> Result {
+    guard !range.isEmpty else { return Result() }
+    var result = Result(codeByteCount: range.count, sourceByteCount: range.count)
+    result.codes = buffers.takeBytes(range.count)
+    try buffers.copy(tensor.region.part(range), into: &result.codes)
+    if countsNonFinite, case .plain(let dtype) = tensor.encoding {
+      let found = unsafe NonFiniteCount(
+        result.codes.span.bytes.extracting(0..<range.count), as: dtype)
+      result.statistics.nanCount = found.nanCount
+      result.statistics.infinityCount = found.infinityCount
+    }
+    return result
+  }
+
+  /// Converts rows, a block of them at a time.
+  private func convert(_ rows: Range<Int>, _ buffers: ChunkBuffers) throws(FileError) -> Result {
+    let columns = tensor.shape.columns
+    var result = Result(codeByteCount: byteCount(of: rows, as: encoding))
+    var codes = buffers.takeBytes(result.codeByteCount)
+    let rowsPerBlock = min(rows.count, max(1, Self.blockElementCount / columns))
+    var values = buffers.takeValues(rowsPerBlock * columns)
+    defer { buffers.giveBack(values) }
+    var target = codes.mutableSpan
+    for block in Self.pieces(of: rows.count, rowsPerBlock) {
+      let source = rows.lowerBound + block.lowerBound..<rows.lowerBound + block.upperBound
+      var span = values.mutableSpan
+      var wide = span._mutatingExtracting(0..<block.count * columns)
+      result.sourceByteCount += try buffers.widen(tensor, rows: source, into: &wide)
+      let start = byteCount(of: 0..<block.lowerBound, as: encoding)
+      var bytes = target._mutatingExtracting(start..<start + byteCount(of: block, as: encoding))
+      let (scales, statistics) = write(wide.span, into: &bytes)
+      result.scales += scales
+      result.statistics = result.statistics + statistics
+    }
+    result.codes = codes
+    return result
+  }
+
+  private func byteCount(of rows: Range<Int>, as encoding: TensorEncoding) -> Int {
+    let elements = rows.count * tensor.shape.columns
+    return switch encoding {
+    case .plain(let dtype): elements * dtype.bitWidth / 8
+    case .quantized(let bits, _): elements * bits / 8
+    }
+  }
+
+  /// Writes values in the new encoding.
+  private func write(
+    _ values: Span<Float>, into bytes: inout MutableSpan<UInt8>
+  ) -> (scales: [UInt8], QuantizationStatistics) {
+    switch encoding {
+    case .quantized: return quantize(values, into: &bytes)
+    case .plain(.bf16): return ([], narrow(values, into: &bytes))
+    case .plain:
+      unsafe bytes.copy(from: values.bytes)
+      return ([], QuantizationStatistics())
+    }
+  }
+
+  private func quantize(
+    _ values: Span<Float>, into bytes: inout MutableSpan<UInt8>
+  ) -> (scales: [UInt8], QuantizationStatistics) {
+    let columns = tensor.shape.columns
+    let groups = values.count / encoding.groupSize(columns: columns)
+    var scales = [BFloat16](repeating: BFloat16(bitPattern: 0), count: groups)
+    var scaleSpan = scales.mutableSpan
+    let statistics = quantizeRows(
+      values, columns: columns, encoding: encoding, method: method, codes: &bytes,
+      scales: &scaleSpan)
+    return ([UInt8](littleEndian: scales), statistics)
   }
 
   /// BF16 rounds, too: its error is measured like that of codes.
-  private func narrow(_ values: [Float]) -> Result {
-    let narrowed = values.map { BFloat16($0) }
-    var statistics = QuantizationStatistics()
-    for (value, narrow) in zip(values, narrowed) {
-      statistics.elementCount += 1
-      if value.isFinite, narrow.floatValue.isFinite {
-        let error = Double(narrow.floatValue) - Double(value)
+  private func narrow(
+    _ values: Span<Float>, into bytes: inout MutableSpan<UInt8>
+  ) -> QuantizationStatistics {
+    var statistics = QuantizationStatistics(elementCount: values.count)
+    for index in 0..<values.count {
+      let value = values[index]
+      let narrowed = BFloat16(value)
+      bytes[2 * index] = UInt8(truncatingIfNeeded: narrowed.bitPattern)
+      bytes[2 * index + 1] = UInt8(truncatingIfNeeded: narrowed.bitPattern >> 8)
+      if value.isFinite, narrowed.floatValue.isFinite {
+        let error = Double(narrowed.floatValue) - Double(value)
         statistics.squaredError += error * error
         statistics.squaredNorm += Double(value) * Double(value)
       } else if value.isNaN {
@@ -73,20 +172,6 @@ struct TensorChunk: Sendable {
         statistics.infinityCount += 1
       }
     }
-    return Result(codes: [UInt8](littleEndian: narrowed), statistics: statistics)
-  }
-
-  private func quantize(_ values: [Float], bits: Int) -> Result {
-    let columns = tensor.shape.columns
-    let groups = elementCount / encoding.groupSize(columns: columns)
-    var result = Result(codes: [UInt8](repeating: 0, count: elementCount * bits / 8))
-    var scales = [BFloat16](repeating: BFloat16(bitPattern: 0), count: groups)
-    var codeSpan = result.codes.mutableSpan
-    var scaleSpan = scales.mutableSpan
-    result.statistics = quantizeRows(
-      values.span, columns: columns, encoding: encoding, method: method, codes: &codeSpan,
-      scales: &scaleSpan)
-    result.scales = [UInt8](littleEndian: scales)
-    return result
+    return statistics
   }
 }

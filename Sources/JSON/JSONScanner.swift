@@ -66,13 +66,13 @@ package struct JSONScanner {
     _ member: (inout JSONScanner, ExactString) throws -> Void
   ) throws {
     try enter(UInt8(ascii: "{"))
-    var seen = Set<ExactString>()
+    var seen = SeenKeys()
     if !consume(UInt8(ascii: "}")) {
       repeat {
         skipWhitespace()
         let start = offset
         let key = ExactString(try string())
-        guard seen.insert(key).inserted else {
+        guard seen.insert(key) else {
           throw JSONError.duplicateKey(file: file, offset: base + start, key: key.text)
         }
         try expect(UInt8(ascii: ":"))
@@ -295,5 +295,23 @@ package struct JSONScanner {
     (0x20..<0x7F).contains(byte)
       ? "\"\(Character(Unicode.Scalar(byte)))\""
       : "the byte 0x" + String(byte, radix: 16, uppercase: true)
+  }
+}
+
+/// The keys of one object so far: most objects have few, and there are tens of thousands of them in a header.
+private struct SeenKeys {
+  private static let fewCount = 8
+  private var few: [ExactString] = []
+  private var many = Set<ExactString>()
+
+  /// Takes a key.
+  ///
+  /// - Returns: false if it was there.
+  mutating func insert(_ key: ExactString) -> Bool {
+    if !many.isEmpty { return many.insert(key).inserted }
+    if few.contains(key) { return false }
+    few.append(key)
+    if few.count > Self.fewCount { many = Set(few) }
+    return true
   }
 }

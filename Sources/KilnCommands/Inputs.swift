@@ -25,7 +25,7 @@ enum Inputs {
     _ source: FilePath, for output: FilePath, reading others: [FilePath] = [],
     _ common: CommonOptions
   ) throws -> CheckedCheckpoint {
-    let checkpoint = try Checkpoint(source)
+    let checkpoint = try Checkpoint(source, workers: common.workers)
     let checked = try CheckedCheckpoint(checkpoint)
     common.warn(checkpoint.warnings + checked.unknownWarnings)
     try checkTokenizer(checked, common)

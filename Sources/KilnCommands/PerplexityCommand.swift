@@ -75,7 +75,7 @@ struct MeasurePerplexity: ParsableCommand {
   }
 
   func run() throws {
-    let checkpoint = try Checkpoint(model.model)
+    let checkpoint = try Checkpoint(model.model, workers: common.workers)
     let checked = try CheckedCheckpoint(checkpoint)
     // An output that cannot be written is told before the work, not after it.
     let log = try tokenLog.map { path in

@@ -44,7 +44,10 @@ struct Verify: ParsableCommand {
   }
 
   private func compare(with other: FilePath) throws {
-    let (left, right) = (try Checkpoint(model.model), try Checkpoint(other))
+    let (left, right) = (
+      try Checkpoint(model.model, workers: common.workers),
+      try Checkpoint(other, workers: common.workers)
+    )
     common.warn(left.warnings + right.warnings)
     let printer = common.progressPrinter()
     let comparison = try ModelComparison(
@@ -65,7 +68,7 @@ struct Verify: ParsableCommand {
   private func verify() throws {
     let checkpoint: Checkpoint
     do {
-      checkpoint = try Checkpoint(model.model)
+      checkpoint = try Checkpoint(model.model, workers: common.workers)
     } catch let error as any KilnError where error.category == .badData {
       // What cannot even be opened is damaged, too: the check ran, and this is its result.
       try report([Verification.Finding(subject: "structure", problem: error.description)])

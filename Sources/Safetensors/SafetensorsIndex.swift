@@ -35,9 +35,9 @@ public struct SafetensorsIndex: Sendable {
       hasMap = true
       try scanner.object { scanner, name in
         let shard = try scanner.string()
-        try Self.checkName(shard, tensor: name.text, path: path)
         // One string for all tensors of a shard.
-        let (_, kept) = shards.insert(ExactString(shard))
+        let (isNew, kept) = shards.insert(ExactString(shard))
+        if isNew { try Self.checkName(shard, tensor: name.text, path: path) }
         map[name] = kept
         guard shards.count <= Self.maximumShardCount else {
           throw SafetensorsError.index(

@@ -31,22 +31,38 @@ public final class BlockReader: Sendable {
 
   /// Lends the bytes of a region to `body`.
   ///
-  /// - Throws: `FileError` if they cannot be read or the file became shorter.
+  /// - Throws: `FileError` if they cannot be read or the file became shorter, or what `body` throws.
   public func withBytes<Result>(
-    of region: MappedRegion, _ body: (RawSpan) -> Result
+    of region: MappedRegion, _ body: (RawSpan) throws(FileError) -> Result
   ) throws(FileError) -> Result {
     guard let file = region.file, let descriptor = descriptor(of: file) else {
       defer { region.release() }
-      return body(region.bytes)
+      return try body(region.bytes)
     }
     var buffer = state.withLock { $0.buffers.popLast() } ?? []
     if buffer.count < region.byteCount {
       buffer = [UInt8](repeating: 0, count: region.byteCount)
     }
     try Self.read(region, of: file, from: descriptor, into: &buffer)
-    let result = body(unsafe buffer.span.bytes.extracting(0..<region.byteCount))
+    let result = try body(unsafe buffer.span.bytes.extracting(0..<region.byteCount))
     state.withLock { $0.buffers.append(buffer) }
     return result
+  }
+
+  /// Copies the bytes of a region to the front of a buffer.
+  ///
+  /// - Precondition: The buffer has room for them.
+  /// - Throws: `FileError` if they cannot be read or the file became shorter.
+  package func copy(_ region: MappedRegion, into buffer: inout [UInt8]) throws(FileError) {
+    precondition(buffer.count >= region.byteCount, "a buffer without room")
+    guard let file = region.file, let descriptor = descriptor(of: file) else {
+      var target = buffer.mutableSpan
+      var front = target._mutatingExtracting(0..<region.byteCount)
+      front.copy(from: region.bytes)
+      region.release()
+      return
+    }
+    try Self.read(region, of: file, from: descriptor, into: &buffer)
   }
 
   private static func read(

@@ -67,3 +67,17 @@ extension Array where Element == UInt8 {
     self = unsafe values.withUnsafeBytes { unsafe [UInt8]($0) }
   }
 }
+
+extension MutableSpan where Element == UInt8 {
+  /// Takes all bytes of another span.
+  ///
+  /// - Precondition: Both have the same length.
+  package mutating func copy(from bytes: RawSpan) {
+    precondition(count == bytes.byteCount, "spans differ in length")
+    unsafe withUnsafeMutableBufferPointer { target in
+      unsafe bytes.withUnsafeBytes { source in
+        unsafe UnsafeMutableRawBufferPointer(target).copyMemory(from: source)
+      }
+    }
+  }
+}

@@ -45,7 +45,7 @@ struct Inspect: ParsableCommand {
   }
 
   func run() throws {
-    let checkpoint = try Checkpoint(model.model)
+    let checkpoint = try Checkpoint(model.model, workers: common.workers)
     common.warn(checkpoint.warnings)
     let checked = try describe(checkpoint)
     if let checked { common.warn(checked.unknownWarnings) }
