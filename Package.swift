@@ -95,8 +95,10 @@ let package = Package(
       swiftSettings: settings),
     .target(
       name: "Evaluation",
-      dependencies: ["TensorCore", "Kernels", "KimiLinear", system],
-      swiftSettings: settings),
+      dependencies: [
+        "TensorCore", "JSON", "KilnFormat", "Checkpoints", "Kernels", "KimiLinear", system,
+      ],
+      swiftSettings: kernelSettings),
     .target(
       name: "Inspection",
       dependencies: [
@@ -149,7 +151,9 @@ let package = Package(
       of: "KimiLinear",
       with: ["Checkpoints", "Conversion", "Evaluation", "Kernels", "Quantization"]),
     tests(of: "Kernels", with: ["Safetensors"]),
-    tests(of: "Evaluation", with: ["Checkpoints", "Kernels", "KimiLinear", "Tokenization"]),
+    tests(
+      of: "Evaluation",
+      with: ["Checkpoints", "KilnFormat", "Kernels", "KimiLinear", "Tokenization"]),
     tests(
       of: "Inspection",
       with: [

@@ -79,6 +79,20 @@ package struct Checkpoint: Sendable {
   /// The recipe that a packed file was quantized with; null for any other checkpoint.
   package var recipe: JSONValue { packed?.header.recipe ?? .null }
 
+  /// Where the weights came from, as packed files tell it: for a packed model, what it says itself.
+  package var provenance: KilnHeader.Source {
+    packed?.header.source
+      ?? KilnHeader.Source(
+        format: "safetensors", tensorCount: storedTensors.count,
+        byteCount: storedTensors.reduce(0) { $0 + $1.byteCount })
+  }
+
+  /// The file in a packed one that holds the results of a base and no model (`Formats/Base.md`).
+  package static let savedBaseFileName = "base.json"
+
+  /// Whether this is a saved base; tells nothing about its state.
+  package var isSavedBase: Bool { isPacked && hasFile(Self.savedBaseFileName) }
+
   /// Whether this is a packed file.
   package var isPacked: Bool { packed != nil }
 

@@ -113,7 +113,7 @@ package struct PackingPlan: Sendable {
     }
     let draft = ShardDraft(
       items: items, options: options, producer: producer,
-      source: Self.provenance(checkpoint), recipe: recipe?.json ?? checkpoint.recipe,
+      source: checkpoint.provenance, recipe: recipe?.json ?? checkpoint.recipe,
       files: checkpoint.files, assemblies: source.tensors.assemblies)
     guard draft.parts.count <= KilnModel.maximumShardCount else {
       throw ConversionError.tooManyShards(checkpoint.path, count: draft.parts.count)
@@ -162,14 +162,6 @@ package struct PackingPlan: Sendable {
     return Item(
       stored: stored, role: role, encoding: decision.encoding, method: decision.method,
       note: decision.note)
-  }
-
-  /// Where the weights came from: for a packed source, what that says itself.
-  private static func provenance(_ checkpoint: Checkpoint) -> KilnHeader.Source {
-    checkpoint.packed?.header.source
-      ?? KilnHeader.Source(
-        format: "safetensors", tensorCount: checkpoint.storedTensors.count,
-        byteCount: checkpoint.storedTensors.reduce(0) { $0 + $1.byteCount })
   }
 }
 

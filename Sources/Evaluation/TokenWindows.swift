@@ -30,6 +30,24 @@ package struct TokenWindows: Sendable, Equatable {
     package var scoredCount: Int { max(range.count - firstScored, 0) }
   }
 
+  /// A position that is scored.
+  package struct Place: Sendable, Equatable {
+    /// Index of the window.
+    package let window: Int
+    /// Position in the window.
+    package let position: Int
+    /// Position in the text.
+    package let index: Int
+  }
+
+  /// Length of the text.
+  package let tokenCount: Int
+  /// Length of a window.
+  package let context: Int
+  /// Distance between the starts of two windows.
+  package let stride: Int
+  /// Which positions count.
+  package let scoring: Scoring
   /// The windows, in the order of the text; a last one may be shorter than the others.
   package let windows: [Window]
 
@@ -55,7 +73,26 @@ package struct TokenWindows: Sendable, Equatable {
       scoredUpTo = end
       start += step
     }
+    self.tokenCount = tokenCount
+    self.context = context
+    self.stride = step
+    self.scoring = scoring
     self.windows = windows
+  }
+
+  /// The scored positions of some windows, in order.
+  package func places(in range: Range<Int>) -> [Place] {
+    range.flatMap { number in
+      let window = windows[number]
+      return (window.firstScored..<window.range.count).map { position in
+        Place(window: number, position: position, index: window.range.lowerBound + position)
+      }
+    }
+  }
+
+  /// Tokens that go through a model in some windows.
+  package func tokenCount(in range: Range<Int>) -> Int {
+    windows[range].reduce(0) { $0 + $1.range.count }
   }
 
   /// Tokens that are scored in all windows.

@@ -51,8 +51,10 @@ package struct Verification: Sendable {
     byteCount = checkpoint.storedTensors.reduce(0) { $0 + $1.storedByteCount }
     findings = try Self.scan(
       ScannedEntry.all(of: checkpoint), workers: workers, progress: progress)
-    // A lone file of tensors has no configuration to be compared with.
-    if checkpoint.kind != .safetensors || checkpoint.hasFile("config.json") {
+    // A lone file of tensors has no configuration to be compared with, nor has a saved base.
+    if checkpoint.kind != .safetensors && !checkpoint.isSavedBase
+      || checkpoint.hasFile("config.json")
+    {
       do {
         model = try CheckedCheckpoint(checkpoint)
       } catch {

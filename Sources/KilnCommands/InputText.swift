@@ -15,7 +15,7 @@ enum TextError: KilnError, Equatable {
   /// A list of ids holds something else.
   case notAnID(String, found: String)
   /// A model cannot say how likely a token is: its weights hold NaN or infinities.
-  case notFinite(model: String, PerplexityRun.ScoredToken)
+  case notFinite(model: String, ScoredToken)
 
   var category: ErrorCategory { .badData }
 

@@ -10,19 +10,22 @@ import SystemPackage
 import TensorCore
 import Tokenization
 
-/// `kiln perplexity`: how well a model predicts a text.
+/// `kiln perplexity`: how well a model predicts a text, and how far it is from another one.
 struct MeasurePerplexity: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "perplexity",
-    abstract: "Measure the perplexity of a model on a text.",
+    abstract: "Measure the perplexity of a model on a text, or its divergence from a base model.",
     discussion: """
       EXAMPLES
         kiln perplexity checkpoint/ --text sample.txt
         kiln perplexity model.kiln --text sample.txt --context 512 --json
-        kiln perplexity model.kiln --text sample.txt --token-log tokens.csv
+        kiln perplexity model.kiln --text sample.txt --against checkpoint/
+        kiln perplexity checkpoint/ --text sample.txt --save-base sample.base
+        kiln perplexity model.kiln --text sample.txt --against sample.base
 
       The text is cut into windows of --context tokens that do not overlap; every
-      token but a window's first is scored. No special token is added.
+      token but a window's first is scored. No special token is added. With --against
+      the distributions of both models are compared at every scored position.
       """,
     aliases: ["ppl"])
 
@@ -31,27 +34,28 @@ struct MeasurePerplexity: ParsableCommand {
   @Option(help: "The text, UTF-8; - reads standard input.", completion: .file())
   var text: String
 
-  @Option(help: ArgumentHelp("Tokens in a window.", valueName: "n"))
-  var context = 512
-
-  @Option(help: ArgumentHelp("Use only the first n tokens of the text.", valueName: "n"))
-  var limitTokens: Int?
+  @Option(
+    help: ArgumentHelp(
+      "Compare with this base: a model, or what --save-base wrote for the same text and windows.",
+      valueName: "base"),
+    completion: .file(), transform: { FilePath($0) })
+  var against: FilePath?
 
   @Option(
     help: ArgumentHelp(
-      "Positions of a window that are scored: all, or second-half.",
-      discussion: "second-half scores positions from context / 2 on."))
-  var score = TokenWindows.Scoring.all
+      "Keep the results of the base (of MODEL, if there is none) for later comparisons.",
+      valueName: "file"),
+    completion: .file(), transform: { FilePath($0) })
+  var saveBase: FilePath?
+
+  @OptionGroup var windowing: WindowOptions
 
   @Option(
     help: ArgumentHelp(
-      "Tokens between the starts of two windows; windows then overlap.",
-      discussion: "Only tokens that are new in a window are scored. Default: the context.",
-      valueName: "n"))
-  var stride: Int?
-
-  @Option(
-    help: "Write window, position, token and ln p of each scored token as CSV.",
+      "Write window, position, token and ln p of each scored token as CSV.",
+      discussion:
+        "With --against also ln p of the base, the divergence, and whether the top is the same.",
+      valueName: "file"),
     completion: .file(), transform: { FilePath($0) })
   var tokenLog: FilePath?
 
@@ -60,116 +64,160 @@ struct MeasurePerplexity: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
-    guard (2...(1 << 24)).contains(context) else {
-      throw ValidationError("--context must be from 2 to \(1 << 24), found \(context)")
-    }
-    if let limitTokens, limitTokens < 2 {
-      throw ValidationError("--limit-tokens must be at least 2, found \(limitTokens)")
-    }
-    if let stride, !(1...context).contains(stride) {
-      throw ValidationError("--stride must be from 1 to the context, found \(stride)")
-    }
-    if stride != nil, score == .secondHalf {
-      throw ValidationError("--stride and --score second-half exclude each other")
+    if let saveBase, saveBase == tokenLog {
+      throw ValidationError("--save-base and --token-log are the same file")
     }
   }
 
   func run() throws {
-    let checkpoint = try Checkpoint(model.model, workers: common.workers)
-    let checked = try CheckedCheckpoint(checkpoint)
-    // An output that cannot be written is told before the work, not after it.
-    let log = try tokenLog.map { path in
-      try Inputs.checkOutput(path, isNot: checkpoint, or: text == "-" ? [] : [FilePath(text)])
-      return try TokenLog(path, replacing: overwrite.force)
+    let checked = try open(model.model)
+    let base = try against.map { try Checkpoint($0, workers: common.workers) }
+    try checkOutputs(inputs: [checked.checkpoint] + (base.map { [$0] } ?? []))
+    let log = try tokenLog.map {
+      try TokenLog($0, replacing: overwrite.force, isComparison: base != nil)
     }
-    common.warn(checkpoint.warnings + checked.unknownWarnings)
-    let tokens = try encode(checked)
-    let windows = TokenWindows(
-      tokenCount: tokens.count, context: context, stride: stride, scoring: score)
-    guard windows.scoredCount > 0 else {
-      throw TextError.tooShort(
-        text, tokens: tokens.count, needed: score == .all ? 2 : context / 2 + 1)
-    }
-    try PackedIntegrity(checkpoint).checkAll(workers: common.workers)
-    let options = Model.Options(kernel: kernel.kernel, workers: common.workers)
-    let run = PerplexityRun(
-      try Model(checked, workers: common.workers), tokens: tokens, windows: windows,
-      options: options)
-    let printer = common.progressPrinter()
-    let summary = try run.run(progress: printer.show) { token in
-      guard token.logProbability.isFinite else {
-        throw TextError.notFinite(model: model.model.string, token)
-      }
-      try log?.append(token)
-    }
-    printer.finish()
-    try log?.commit()
-    let peak = PeakMemory.byteCount
-    try common.json
-      ? StandardOutput.print(json: json(summary, windows, peak))
-      : StandardOutput.print(text(summary, windows, peak))
-  }
-
-  private func encode(_ checked: CheckedCheckpoint) throws -> [Int] {
-    let tokenizer = try checked.tokenizer()
-    let tokens = try tokenizer.encode(InputText.read(text), file: text)
-    if let maximum = checked.configuration.maximumContext, context > maximum {
+    let bytes = try InputText.read(text)
+    let tokens = try tokens(of: bytes, for: checked)
+    if let maximum = checked.configuration.maximumContext, windowing.context > maximum {
       common.warn([
-        "--context \(context) is beyond the \(maximum) tokens that the model was made for"
+        "--context \(windowing.context) is beyond the \(maximum) tokens that the model was made for"
       ])
     }
-    return limitTokens.map { Array(tokens.prefix($0)) } ?? tokens
+    let windows = try windowing.windows(tokenCount: tokens.count, of: text)
+    let run = try windowRun(checked, tokens, windows)
+    if let base {
+      try compare(run, with: openBase(base, for: run, text: bytes), log)
+    } else {
+      try measure(run, of: checked.checkpoint, log)
+    }
   }
 
-  private func text(_ summary: PerplexitySummary, _ windows: TokenWindows, _ peak: Int) -> String {
-    var table = Table([("", .left), ("", .left)])
-    table.add([
-      "perplexity",
-      "\(summary.perplexity.decimalText(decimals: 5)) ±"
-        + " \(summary.perplexityStandardError.decimalText(decimals: 5))",
-    ])
-    table.add([
-      "mean nll",
-      "\(summary.meanNegativeLogLikelihood.decimalText(decimals: 7)) ±"
-        + " \(summary.meanStandardError.decimalText(decimals: 7)) nats",
-    ])
-    table.add([
-      "tokens scored",
-      "\(Quantities.grouped(summary.tokensScored)) in \(windows.windows.count) windows of"
-        + " \(context)",
-    ])
-    table.add([
-      "speed",
-      "\(Quantities.grouped(Int(summary.tokensPerSecond))) tokens/s,"
-        + " \(summary.seconds.decimalText(decimals: 1)) s, \(common.workers.count) threads",
-    ])
-    table.add(["peak memory", Quantities.bytes(peak)])
-    return String(table.text.drop { $0 == "\n" })
+  // MARK: - Inputs and outputs
+
+  private func open(_ path: FilePath) throws -> CheckedCheckpoint {
+    let checkpoint = try Checkpoint(path, workers: common.workers)
+    guard !checkpoint.isSavedBase else { throw BaseError.notAModel(path) }
+    let checked = try CheckedCheckpoint(checkpoint)
+    common.warn(checkpoint.warnings + checked.unknownWarnings)
+    return checked
   }
 
-  private func json(
-    _ summary: PerplexitySummary, _ windows: TokenWindows, _ peak: Int
-  ) -> JSONValue {
-    [
-      "model": .string(model.model.string),
-      "text": .string(text),
-      "context": .integer(context),
-      "stride": .integer(stride ?? context),
-      "score": .string(score.rawValue),
-      "kda": .string(kernel.kda.rawValue),
-      "perplexity": .number(summary.perplexity),
-      "mean_nll": .number(summary.meanNegativeLogLikelihood),
-      "standard_error": .number(summary.perplexityStandardError),
-      "mean_nll_standard_error": .number(summary.meanStandardError),
-      "windows": .integer(windows.windows.count),
-      "tokens": .integer(summary.tokensRun),
-      "tokens_scored": .integer(summary.tokensScored),
-      "seconds": .number(summary.seconds),
-      "tokens_per_second": .number(summary.tokensPerSecond),
-      "threads": .integer(common.workers.count),
-      "peak_memory_bytes": .integer(peak),
-    ]
+  /// An output that cannot be written is told before the work, not after it.
+  private func checkOutputs(inputs: [Checkpoint]) throws {
+    for output in [tokenLog, saveBase].compactMap(\.self) {
+      for input in inputs {
+        try Inputs.checkOutput(output, isNot: input, or: text == "-" ? [] : [FilePath(text)])
+      }
+      try OutputFile.checkTarget(output, replacing: overwrite.force)
+    }
+  }
+
+  private func tokens(of bytes: [UInt8], for checked: CheckedCheckpoint) throws -> [Int] {
+    let tokens = try checked.tokenizer().encode(bytes, file: text)
+    return windowing.limitTokens.map { Array(tokens.prefix($0)) } ?? tokens
+  }
+
+  private func windowRun(
+    _ checked: CheckedCheckpoint, _ tokens: [Int], _ windows: TokenWindows
+  ) throws -> WindowRun {
+    try PackedIntegrity(checked.checkpoint).checkAll(workers: common.workers)
+    return try WindowRun(
+      try Model(checked, workers: common.workers), tokens: tokens, windows: windows,
+      options: Model.Options(kernel: kernel.kernel, workers: common.workers))
+  }
+
+  private func writer(of checkpoint: Checkpoint, _ run: WindowRun) throws -> SavedBaseWriter? {
+    try saveBase.map { path in
+      try SavedBaseWriter(
+        path, replacing: overwrite.force, producer: Inputs.producer, checkpoint: checkpoint,
+        run: run)
+    }
+  }
+
+  // MARK: - One model
+
+  private func measure(_ run: WindowRun, of checkpoint: Checkpoint, _ log: TokenLog?) throws {
+    let writer = try writer(of: checkpoint, run)
+    let printer = common.progressPrinter()
+    let summary = try PerplexityRun(run).run(
+      progress: printer.show, computed: { try writer?.append($0) },
+      scored: { token in
+        try check([token.logProbability], token, name: run.model.name)
+        try log?.append(token)
+      })
+    printer.finish()
+    try log?.commit()
+    try writer?.commit()
+    try report(summary, run.windows, comparison: nil)
+  }
+
+  // MARK: - A model and its base
+
+  private func compare(
+    _ run: WindowRun, with opened: (base: BaseSource, writer: SavedBaseWriter?), _ log: TokenLog?
+  ) throws {
+    let (base, writer) = opened
+    let comparison = try ComparisonRun(run, base: base)
+    let printer = common.progressPrinter()
+    let summary = try comparison.run(
+      progress: printer.show, computed: { try writer?.append($0) },
+      compared: { token in
+        try check([token.baseLogProbability], token.scored, name: base.name)
+        try check(
+          [token.scored.logProbability, token.divergence], token.scored, name: run.model.name)
+        try log?.append(token)
+      })
+    printer.finish()
+    try log?.commit()
+    try writer?.commit()
+    try report(summary.model, run.windows, comparison: DivergenceReport(summary, base: base.name))
+  }
+
+  private func openBase(
+    _ checkpoint: Checkpoint, for run: WindowRun, text bytes: [UInt8]
+  ) throws -> (base: BaseSource, writer: SavedBaseWriter?) {
+    if checkpoint.isSavedBase {
+      guard saveBase == nil else {
+        throw UsageError("--save-base: \(checkpoint.path) is a saved base already")
+      }
+      let saved = try SavedBase(
+        checkpoint, tokens: run.tokens, windows: run.windows, workers: common.workers)
+      return (.saved(saved), nil)
+    }
+    let checked = try CheckedCheckpoint(checkpoint)
+    common.warn(checkpoint.warnings + checked.unknownWarnings)
+    if checkpoint.hasFile("tiktoken.model") {
+      try check(tokens(of: bytes, for: checked), of: checked, run)
+    }
+    let base = try windowRun(checked, run.tokens, run.windows)
+    return (.model(base), try writer(of: checkpoint, base))
+  }
+
+  /// Refuses a base for which the same text is other tokens.
+  private func check(_ tokens: [Int], of base: CheckedCheckpoint, _ run: WindowRun) throws {
+    guard tokens != run.tokens else { return }
+    let same = zip(tokens, run.tokens).prefix { $0 == $1 }.count
+    throw BaseError.tokenizer(
+      base: base.checkpoint.path.string, model: run.model.name, token: same)
+  }
+
+  // MARK: - Results
+
+  private func report(
+    _ summary: PerplexitySummary, _ windows: TokenWindows, comparison: DivergenceReport?
+  ) throws {
+    let report = PerplexityReport(
+      summary, windows, model: model.model, text: text, kernel: kernel.kda, workers: common.workers)
+    try common.json
+      ? StandardOutput.print(json: .object(report.json + (comparison?.json ?? [])))
+      : StandardOutput.print(
+        [report.text, comparison?.text].compactMap(\.self).joined(separator: "\n\n"))
+  }
+
+  /// Refuses figures that are not numbers.
+  private func check(_ figures: [Double], _ token: ScoredToken, name: String) throws {
+    guard figures.allSatisfy(\.isFinite) else {
+      throw TextError.notFinite(model: name, token)
+    }
   }
 }
-
-extension TokenWindows.Scoring: ExpressibleByArgument {}

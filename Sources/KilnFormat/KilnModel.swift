@@ -83,6 +83,15 @@ public struct KilnModel: Sendable {
   /// The file that holds a tensor, by its place in the header.
   public func file(ofTensor index: Int) -> KilnFile { shards[shardOfTensor[index]] }
 
+  /// The first place between entries whose bytes are not 0 as they must be, from the start of its file.
+  package var firstDamagedPadding: Int? {
+    for shard in shards {
+      let damaged = shard.paddings.first { !shard.file.bytes.isZero($0) }
+      if let damaged { return damaged.lowerBound }
+    }
+    return nil
+  }
+
   /// The file that holds configuration and tokenizer.
   public var first: KilnFile { shards[0] }
 }

@@ -46,9 +46,10 @@ struct GoldenLogProbabilityTests {
   ) throws -> [Double] {
     var found: [Double] = []
     let run = PerplexityRun(
-      model, tokens: tokens,
-      windows: TokenWindows(tokenCount: tokens.count, context: context),
-      options: Model.Options(kernel: kernel, workers: Workers(count: 2)))
+      try WindowRun(
+        model, tokens: tokens,
+        windows: TokenWindows(tokenCount: tokens.count, context: context),
+        options: Model.Options(kernel: kernel, workers: Workers(count: 2))))
     _ = try run.run(progress: { _ in }, scored: { found.append($0.logProbability) })
     return found
   }

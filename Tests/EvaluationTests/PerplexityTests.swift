@@ -17,7 +17,7 @@ import Testing
   }()
 
   private struct Outcome {
-    var tokens: [PerplexityRun.ScoredToken] = []
+    var tokens: [ScoredToken] = []
     var summary: PerplexitySummary
   }
 
@@ -26,10 +26,11 @@ import Testing
   ) throws -> Outcome {
     let model = try Model(CheckedCheckpoint(Checkpoint(Fixtures.nano)))
     let run = PerplexityRun(
-      model, tokens: tokens,
-      windows: TokenWindows(tokenCount: tokens.count, context: context, stride: stride),
-      options: Model.Options(kernel: .chunkwise(chunk: 64), workers: Workers(count: threads)))
-    var scored: [PerplexityRun.ScoredToken] = []
+      try WindowRun(
+        model, tokens: tokens,
+        windows: TokenWindows(tokenCount: tokens.count, context: context, stride: stride),
+        options: Model.Options(kernel: .chunkwise(chunk: 64), workers: Workers(count: threads))))
+    var scored: [ScoredToken] = []
     let summary = try run.run(progress: { _ in }, scored: { scored.append($0) })
     return Outcome(tokens: scored, summary: summary)
   }

@@ -140,9 +140,10 @@ import Testing
       let tokens = runner.tokens(30, seed: 13)
       let logits = try runner.logits(tokens)
       let run = PerplexityRun(
-        runner.model, tokens: tokens, windows: TokenWindows(tokenCount: 30, context: 30),
-        options: runner.options)
-      var scored: [PerplexityRun.ScoredToken] = []
+        try WindowRun(
+          runner.model, tokens: tokens, windows: TokenWindows(tokenCount: 30, context: 30),
+          options: runner.options))
+      var scored: [ScoredToken] = []
       _ = try run.run(progress: { _ in }, scored: { scored.append($0) })
       #expect(scored.map(\.token) == Array(tokens[1...]))
       #expect(scored.map(\.position) == Array(1..<30))

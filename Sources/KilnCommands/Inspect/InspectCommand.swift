@@ -77,8 +77,12 @@ struct Inspect: ParsableCommand {
 
   /// The checkpoint with its architecture; nil where there is none to be seen, but tensors to list.
   private func describe(_ checkpoint: Checkpoint) throws -> CheckedCheckpoint? {
-    // A lone file of tensors need not have one; a folder without is not complete.
-    if checkpoint.kind == .safetensors, !checkpoint.hasFile("config.json") { return nil }
+    // A lone file of tensors need not have one, nor a saved base; a folder without is not complete.
+    if checkpoint.kind == .safetensors || checkpoint.isSavedBase,
+      !checkpoint.hasFile("config.json")
+    {
+      return nil
+    }
     do {
       return try CheckedCheckpoint(checkpoint)
     } catch let error as ModelError where checkpoint.kind == .safetensors {

@@ -30,6 +30,12 @@ struct Scenario: Sendable, CustomStringConvertible {
         "out.csv",
       ], "out.csv"
     ),
+    (
+      [
+        "perplexity", "model.kiln", "--text", "text.txt", "--context", "16", "--save-base",
+        "out.base",
+      ], "out.base"
+    ),
   ].flatMap { arguments, output in
     [false, true].map { Scenario(arguments: arguments, output: output, isReplacing: $0) }
   }
