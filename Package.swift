@@ -114,8 +114,16 @@ let package = Package(
       ],
       swiftSettings: settings),
     .target(
+      name: "Benchmarking",
+      dependencies: [
+        "TensorCore", "Checkpoints", "Kernels", "Quantization", "KimiLinear", "Evaluation",
+        "Conversion", system,
+      ],
+      swiftSettings: settings),
+    .target(
       name: "KilnCommands",
       dependencies: [
+        "Benchmarking",
         "TensorCore", "JSON", "Compression", "Checkpoints", "Tokenization", "Kernels",
         "Quantization",
         "KimiLinear", "Evaluation", "Inspection", "Conversion", "Safetensors", argumentParser,
@@ -138,6 +146,8 @@ let package = Package(
         "TestSupport", "kiln", argumentParser, system,
       ],
       path: "Tests/Reliability", exclude: ["Shims"], swiftSettings: settings),
+    tests(
+      of: "Benchmarking", with: ["Checkpoints", "Kernels", "KimiLinear", "Quantization"]),
     tests(of: "TensorCore"),
     tests(of: "JSON"),
     tests(of: "Safetensors"),

@@ -52,8 +52,8 @@ enum SystemCalls {
       && status.st_nlink == 1
   }
 
-  static func createFolder(_ path: FilePath) throws(Errno) {
-    _ = try check(unsafe mkdir(path.string, 0o777))
+  static func createFolder(_ path: FilePath, mode: mode_t = 0o777) throws(Errno) {
+    _ = try check(unsafe mkdir(path.string, mode))
   }
 
   /// Removes a file, or an empty folder; an error is of no use to anyone at this point.

@@ -49,6 +49,11 @@ public enum TemporaryOutputs {
     }
   }
 
+  /// Registers a name under which there may be something when the process ends.
+  static func register(_ path: FilePath) {
+    paths.withLock { $0.append(path) }
+  }
+
   /// Adds to an output that is registered, unless the process is about to end: a folder that gets one more name
   /// while it is being removed would stay.
   static func extend(_ body: () throws(Errno) -> Void) throws(Errno) {

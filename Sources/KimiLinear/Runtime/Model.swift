@@ -20,10 +20,13 @@ package struct Model: Sendable {
     package let kernel: KimiDeltaKernel
     /// Threads; results do not depend on their number.
     package let workers: Workers
+    /// Told when a part has ended; nil for nobody.
+    package let clock: PartClock?
 
-    package init(kernel: KimiDeltaKernel, workers: Workers) {
+    package init(kernel: KimiDeltaKernel, workers: Workers, clock: PartClock? = nil) {
       self.kernel = kernel
       self.workers = workers
+      self.clock = clock
     }
   }
 
@@ -60,12 +63,15 @@ package struct Model: Sendable {
     _ tokens: [Int], sequences: [Range<Int>], states: inout [SequenceState], options: Options
   ) throws -> Matrix {
     var hidden = try embed(tokens)
+    options.clock?.ended(.embedding)
     for (index, layer) in weights.layers.enumerated() {
       let normalized = norm(hidden, layer.inputNorm, options)
       hidden.add(
         attend(normalized, layer.attention, index, sequences, &states, options))
+      options.clock?.ended(configuration.isLinearAttention(layer: index) ? .kda : .mla)
       let input = norm(hidden, layer.feedForwardNorm, options)
       hidden.add(feedForward(input, layer.feedForward, options))
+      options.clock?.ended(configuration.layers[index].hasExperts ? .experts : .dense)
     }
     for (index, rows) in sequences.enumerated() { states[index].tokenCount += rows.count }
     return norm(hidden, weights.finalNorm, options)
@@ -135,6 +141,7 @@ package struct Model: Sendable {
     case .experts(let weights):
       let logits = WeightProduct.multiply(input, by: weights.gate, workers: options.workers)
       let choices = weights.router.choose(logits, workers: options.workers)
+      options.clock?.ended(.router)
       var output = ExpertMixture.apply(
         input, choices: choices, experts: weights.experts, workers: options.workers)
       if let shared = weights.shared {

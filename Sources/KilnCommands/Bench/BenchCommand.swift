@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Benchmarking
+import Checkpoints
+import Evaluation
+import Glibc
+import Kernels
+import KimiLinear
+import Quantization
+import SystemPackage
+import TensorCore
+import Tokenization
+
+/// `kiln bench`: how fast this machine runs and converts a model, beside what the machine can do.
+struct Bench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure speed beside the ceilings of this machine.",
+    discussion: """
+      EXAMPLES
+        kiln bench model.kiln
+        kiln bench model.kiln --only prefill --tokens 512,2048 --text sample.txt
+        kiln bench checkpoint/ --only quantize,convert --scratch /dev/shm --json
+
+      Ceilings (products by OpenBLAS, reading, copying) are measured first, in the
+      same run. Times are medians; a spread of more than 10 % is told.
+      """)
+
+  /// What can be measured.
+  enum Section: String, CaseIterable, ExpressibleByArgument {
+    case machine, prefill, kda, products, convert, quantize
+  }
+
+  @OptionGroup var model: ModelArgument
+
+  @Option(
+    help: ArgumentHelp(
+      "What to measure, separated by commas; all by default.",
+      discussion: Section.allCases.map(\.rawValue).joined(separator: ", "), valueName: "names"),
+    transform: CommaSeparated.sections)
+  var only: [Section] = Section.allCases
+
+  @Option(
+    help: ArgumentHelp("Lengths of the sequences of a prefill.", valueName: "n,n"),
+    transform: { try CommaSeparated.counts($0, in: 1...1 << 24) })
+  var tokens = [128, 512, 2048, 8192]
+
+  @Option(help: ArgumentHelp("Runs of each measurement.", valueName: "n"))
+  var repeats = 3
+
+  @Option(
+    help: "A text to read in the prefill, UTF-8; seeded random tokens without.",
+    completion: .file())
+  var text: String?
+
+  @Option(
+    help: "Where a folder for outputs is made, and removed; $TMPDIR or /tmp by default.",
+    completion: .directory, transform: { FilePath($0) })
+  var scratch: FilePath?
+
+  @OptionGroup var kernel: KernelOptions
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    guard (1...1000).contains(repeats) else {
+      throw ValidationError("--repeats must be from 1 to 1000, found \(repeats)")
+    }
+  }
+
+  func run() throws {
+    let checkpoint = try Checkpoint(model.model, workers: common.workers)
+    let checked = try CheckedCheckpoint(checkpoint)
+    common.warn(checkpoint.warnings + checked.unknownWarnings)
+    let text = try tokens(of: checked)
+    var report = BenchReport(
+      model: model.model.string, threads: common.workers.count, repeats: repeats,
+      loadAverage: LoadAverage.lastMinute)
+    if let warning = report.loadWarning { common.warn([warning]) }
+    say("machine")
+    report.machine = MachineCeilings(
+      workers: common.workers, repeats: repeats,
+      availableByteCount: PhysicalMemory.byteCount)
+    if only.contains(.kda) { measureKimiDelta(checked, &report) }
+    if only.contains(.prefill) || only.contains(.products) {
+      try PackedIntegrity(checkpoint).checkAll(workers: common.workers)
+      let model = try Model(checked, workers: common.workers)
+      if only.contains(.prefill) { try measurePrefill(model, text, &report) }
+      if only.contains(.products) { measureProducts(model, &report) }
+    }
+    if only.contains(.convert) || only.contains(.quantize) { try measureJobs(checked, &report) }
+    common.warn(report.spreadWarnings)
+    try common.json
+      ? StandardOutput.print(json: report.json) : StandardOutput.print(report.text)
+  }
+
+  private func say(_ activity: String) {
+    guard !common.quiet, common.progress != .none else { return }
+    StandardError.print("bench: \(activity)")
+  }
+
+  private func tokens(of checked: CheckedCheckpoint) throws -> [Int] {
+    guard let text else { return [] }
+    return try checked.tokenizer().encode(InputText.read(text), file: text)
+  }
+
+  // MARK: - Sections
+
+  private func measurePrefill(_ model: Model, _ text: [Int], _ report: inout BenchReport) throws {
+    let benchmark = PrefillBenchmark(
+      model, options: Model.Options(kernel: kernel.kernel, workers: common.workers),
+      repeats: repeats, text: text)
+    for length in tokens {
+      let full = max(1, PrefillBenchmark.tokensPerBatch / length)
+      for sequences in full == 1 ? [1] : [1, full] {
+        say("prefill, \(length) tokens, \(sequences) at a time")
+        report.prefill.append(try benchmark.run(tokens: length, sequences: sequences))
+      }
+    }
+  }
+
+  private func measureKimiDelta(_ checked: CheckedCheckpoint, _ report: inout BenchReport) {
+    guard let dimensions = checked.configuration.linearAttention else { return }
+    let channels = dimensions.headDimension
+    let benchmark = KimiDeltaBenchmark(
+      shape: KimiDeltaShape(
+        heads: dimensions.heads, keyDimension: channels, valueDimension: channels),
+      repeats: repeats)
+    for length in [1, 64, 512, 4096, 65536] {
+      for kernel in [KimiDeltaKernel.recurrent] + [16, 32, 64].map({ .chunkwise(chunk: $0) }) {
+        say("kda, \(length) tokens, \(BenchReport.name(of: kernel))")
+        report.kda.append(benchmark.run(kernel, tokens: length))
+      }
+    }
+  }
+
+  private func measureProducts(_ model: Model, _ report: inout BenchReport) {
+    let benchmark = ProductBenchmark(model, workers: common.workers, repeats: repeats)
+    for index in 0..<benchmark.count {
+      say("products, \(index + 1) of \(benchmark.count)")
+      report.products.append(benchmark.run(index, tokens: 512))
+    }
+  }
+
+  private func measureJobs(_ checked: CheckedCheckpoint, _ report: inout BenchReport) throws {
+    let environment = unsafe getenv("TMPDIR").map { unsafe FilePath(String(cString: $0)) }
+    let benchmark = try ConversionBenchmark(
+      checked, in: scratch ?? environment ?? "/tmp", workers: common.workers, repeats: repeats)
+    var jobs: [ConversionBenchmark.Job] = [.copy]
+    if only.contains(.convert) { jobs.append(.convert) }
+    if only.contains(.quantize), !benchmark.isQuantized {
+      jobs += [8, 4].flatMap { bits in
+        [.roundToNearest, .search].map {
+          .quantize(.quantized(bits: bits, group: .size(32)), $0)
+        }
+      }
+    }
+    for job in jobs {
+      say(BenchReport.name(of: job))
+      report.jobs.append(try benchmark.run(job))
+    }
+  }
+}
+
+/// Lists that users write with commas.
+private enum CommaSeparated {
+  static func sections(_ text: String) throws -> [Bench.Section] {
+    try text.split(separator: ",").map { name in
+      guard let section = Bench.Section(rawValue: String(name)) else {
+        throw ValidationError("there is nothing to measure that is called \"\(name)\"")
+      }
+      return section
+    }
+  }
+
+  static func counts(_ text: String, in range: ClosedRange<Int>) throws -> [Int] {
+    try text.split(separator: ",").map { digits in
+      guard let count = Int(digits), range.contains(count) else {
+        throw ValidationError(
+          "expected numbers from \(range.lowerBound) to \(range.upperBound), found \"\(digits)\"")
+      }
+      return count
+    }
+  }
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Benchmarking
+import Kernels
+import KimiLinear
+import TensorCore
+
+extension BenchReport {
+  /// Tables for people.
+  var text: String {
+    var parts: [String] = []
+    if let machine {
+      parts.append(text(of: machine))
+      if !kda.isEmpty { parts.append("Kimi Delta Attention, one thread\n" + kdaTable(machine)) }
+      if !prefill.isEmpty {
+        parts.append("Prefill, logits of all tokens included\n" + prefillTable(machine))
+        parts.append("Share of the time of each part\n" + partTable)
+      }
+      if !products.isEmpty { parts.append("Products\n" + productTable(machine)) }
+    }
+    if !jobs.isEmpty { parts.append("Conversion, from the page cache\n" + jobTable) }
+    return parts.joined(separator: "\n\n")
+  }
+
+  private static func giga(_ value: Double, decimals: Int = 1) -> String {
+    (value / 1e9).decimalText(decimals: decimals)
+  }
+
+  private func text(of machine: MachineCeilings) -> String {
+    var table = Table([("machine", .left), ("", .right), ("", .left)])
+    table.add(["threads", "\(machine.threads)", ""])
+    table.add(["instructions", machine.instructions.rawValue, ""])
+    table.add([
+      "load average before", loadAverage.map { $0.decimalText(decimals: 2) } ?? "unknown", "",
+    ])
+    table.add(["sgemm, one thread", Self.giga(machine.singleThreadProduct), "GFLOP/s"])
+    table.add(["sgemm, all threads", Self.giga(machine.product), "GFLOP/s"])
+    for read in machine.reads {
+      table.add([
+        "read, \(Quantities.bytes(read.workingSet))", Self.giga(read.bytesPerSecond), "GB/s",
+      ])
+    }
+    table.add(["copy in memory", Self.giga(machine.copyBytesPerSecond), "GB/s"])
+    return table.text
+  }
+
+  private func kdaTable(_ machine: MachineCeilings) -> String {
+    var table = Table([
+      ("kernel", .left), ("tokens", .right), ("µs a token and head", .right), ("FLOP", .right),
+      ("GFLOP/s", .right), ("of sgemm", .right),
+    ])
+    for result in kda {
+      table.add([
+        Self.name(of: result.kernel), Quantities.grouped(result.tokens),
+        (result.secondsPerTokenAndHead * 1e6).decimalText(decimals: 3),
+        Quantities.grouped(result.operations), Self.giga(result.operationsPerSecond),
+        Quantities.percent(result.operationsPerSecond / machine.singleThreadProduct),
+      ])
+    }
+    return table.text
+  }
+
+  private func prefillTable(_ machine: MachineCeilings) -> String {
+    var table = Table([
+      ("tokens", .right), ("at a time", .right), ("tokens/s", .right),
+      ("MFLOP a token", .right), ("GFLOP/s", .right), ("of sgemm", .right), ("spread", .right),
+      ("peak memory", .right),
+    ])
+    for result in prefill {
+      let each =
+        result.operations.values.reduce(0, +) / Double(result.tokens * result.sequences) / 1e6
+      table.add([
+        Quantities.grouped(result.tokens), "\(result.sequences)",
+        Quantities.grouped(Int(result.tokensPerSecond)), each.decimalText(decimals: 2),
+        Self.giga(result.operationsPerSecond),
+        Quantities.percent(result.operationsPerSecond / machine.product),
+        Quantities.percent(result.time.spread), Quantities.bytes(result.peakMemoryByteCount),
+      ])
+    }
+    return table.text
+  }
+
+  /// Time and operations of each part: a part whose share of time is larger than that of operations is
+  /// slower than the average.
+  private var partTable: String {
+    let parts = ModelPart.allCases.filter { part in
+      prefill.contains { $0.secondsOfParts[part] != nil }
+    }
+    var table = Table(
+      [("tokens", .right), ("at a time", .right), ("", .left)]
+        + parts.map { ($0.rawValue, .right) })
+    for result in prefill {
+      func shares(_ values: [ModelPart: Double]) -> [String] {
+        let total = values.values.reduce(0, +)
+        return parts.map { part in
+          values[part].map { Quantities.percent(total > 0 ? $0 / total : 0) } ?? ""
+        }
+      }
+      table.add(
+        [Quantities.grouped(result.tokens), "\(result.sequences)", "time"]
+          + shares(result.secondsOfParts))
+      table.add(["", "", "FLOP"] + shares(result.operations))
+    }
+    return table.text
+  }
+
+  private func productTable(_ machine: MachineCeilings) -> String {
+    var table = Table([
+      ("shape", .left), ("encoding", .left), ("parts", .left), ("number", .right),
+      ("tokens", .right), ("µs", .right), ("GFLOP/s", .right), ("of sgemm", .right),
+      ("spread", .right),
+    ])
+    for result in products {
+      table.add([
+        result.shape.description, result.encoding.description,
+        result.parts.map(\.rawValue).joined(separator: ", "), Quantities.grouped(result.count),
+        "\(result.tokens)", (result.time.median * 1e6).decimalText(decimals: 0),
+        Self.giga(result.operationsPerSecond),
+        Quantities.percent(result.operationsPerSecond / machine.product),
+        Quantities.percent(result.time.spread),
+      ])
+    }
+    return table.text
+  }
+
+  private var jobTable: String {
+    let copy = jobs.first { $0.job == .copy }?.bytesPerSecond ?? 0
+    var table = Table([
+      ("job", .left), ("read", .right), ("written", .right), ("s", .right),
+      ("GB/s of input", .right),
+      ("of copy", .right), ("spread", .right),
+    ])
+    for result in jobs {
+      table.add([
+        Self.name(of: result.job), Quantities.bytes(result.sourceByteCount),
+        Quantities.bytes(result.writtenByteCount), result.time.median.decimalText(decimals: 3),
+        Self.giga(result.bytesPerSecond, decimals: 2),
+        copy > 0 ? Quantities.percent(result.bytesPerSecond / copy) : "",
+        Quantities.percent(result.time.spread),
+      ])
+    }
+    return table.text
+  }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+import TensorCore
+
+/// A part of the model, for measurements of where time goes.
+package enum ModelPart: String, CaseIterable, Sendable {
+  /// Looking up rows of the embedding.
+  case embedding
+  /// Kimi Delta Attention, with the norm before it and the sum behind it.
+  case kda
+  /// Multi-head Latent Attention, likewise.
+  case mla
+  /// Scores of experts and the choice among them, with the norm before it.
+  case router
+  /// Routed and shared experts.
+  case experts
+  /// Dense feed-forward layers, with the norm before them.
+  case dense
+  /// The final norm, and logits where they are wanted.
+  case head
+}
+
+/// Adds up the time that each part of the model takes.
+///
+/// Whoever runs the parts one after the other says which one has just ended; what passed since the last
+/// such moment was its.
+package final class PartClock: Sendable {
+  private struct State {
+    var last = ContinuousClock.now
+    var durations: [ModelPart: Duration] = [:]
+  }
+
+  private let state = Mutex(State())
+
+  /// Starts now.
+  package init() {}
+
+  /// Says that a part has just ended.
+  package func ended(_ part: ModelPart) {
+    let now = ContinuousClock.now
+    state.withLock { state in
+      state.durations[part, default: .zero] += now - state.last
+      state.last = now
+    }
+  }
+
+  /// Seconds of each part so far.
+  package var seconds: [ModelPart: Double] {
+    state.withLock { $0.durations.mapValues(\.inSeconds) }
+  }
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Benchmarking
+import Testing
+
+/// Times of several runs.
+@Suite struct MeasurementTests {
+  @Test func `the median is the time in the middle, the spread is relative to it`() {
+    let odd = Measurement(seconds: [3, 1, 2])
+    #expect(odd.median == 2 && odd.fastest == 1 && odd.spread == 1)
+    #expect(odd.typicalRun == 2)
+    let even = Measurement(seconds: [4, 1, 2, 8])
+    #expect(even.median == 3 && even.spread == 7.0 / 3)
+  }
+
+  @Test func `runs are counted, and what warms up or cleans up is not timed`() {
+    var (runs, cleanUps) = (0, 0)
+    let time = Measurement(repeats: 4, warmUps: 2, { runs += 1 }, cleanUp: { cleanUps += 1 })
+    #expect(runs == 6 && cleanUps == 6)
+    #expect(time.seconds.count == 4)
+  }
+}

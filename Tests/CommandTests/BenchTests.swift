@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Testing
+
+@Suite("bench")
+struct BenchTests {
+  @Test("every section has its figures, and nothing is left behind")
+  func sections() throws {
+    let scratch = try Scratch()
+    try scratch.write(Fixture.text, to: "text.txt")
+    let json = try expectSuccess([
+      "bench", Fixture.nano.path, "--tokens", "16,48", "--repeats", "1", "--json", "--quiet",
+      "--text", scratch.path("text.txt"), "--scratch", scratch.folder.path,
+    ]).json()
+    let machine = try #require(json["machine"] as? [String: Any])
+    for key in ["sgemm_flops_one_thread", "sgemm_flops", "copy_bytes_per_second"] {
+      #expect((machine[key] as? Double ?? 0) > 0, "\(key)")
+    }
+    for section in ["prefill", "kda", "products", "jobs"] {
+      let results = try #require(json[section] as? [[String: Any]])
+      #expect(!results.isEmpty, "\(section)")
+      for result in results {
+        #expect((result["seconds"] as? Double ?? 0) > 0, "\(section)")
+        #expect((result["runs"] as? [Double])?.count == 1, "\(section)")
+      }
+    }
+    let prefill = try #require((json["prefill"] as? [[String: Any]])?.last)
+    #expect(prefill["tokens"] as? Int == 48)
+    let parts = try #require(prefill["seconds_by_part"] as? [String: Double])
+    #expect(parts.keys.contains("kda") && parts.keys.contains("experts"))
+    #expect(try scratch.listing() == ["text.txt"])
+  }
+}
