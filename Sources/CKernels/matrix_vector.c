@@ -13,6 +13,8 @@
 
 /// Bytes of codes that are worked on at a time, whatever the encoding: 16 dwords.
 #define BLOCK_BYTES 64
+/// How far ahead codes are asked for; behind the last row that is a hint that comes to nothing.
+#define PREFETCH_BYTES 1024
 /// Elements of the longest block, that of four bits.
 #define LONGEST_BLOCK 128
 

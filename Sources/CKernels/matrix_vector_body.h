@@ -53,6 +53,8 @@ INLINE void NAME(add_block)(
   const int planes = (int)NAME(planes)(encoding);
   UNROLL for (int r = 0; r < rows; r++) {
     const uint8_t *block = codes + (size_t)r * row_bytes;
+    // Rows are short and pages small: the hardware alone is too late with what comes next.
+    __builtin_prefetch(block + PREFETCH_BYTES);
     float16 part = groups ? ALL(0) : total[r];
     UNROLL for (int plane = 0; plane < planes; plane++) {
       const float16 weights = NAME(plane)(encoding, block, plane);
