@@ -13,26 +13,62 @@
 #define ROWS_AT_A_TIME 2
 #endif
 
-static void NAME(arrange)(
-    enum kiln_encoding encoding, const float *restrict x, size_t n, float *restrict arranged) {
-  const size_t length = block_length(encoding), planes = NAME(planes)(encoding);
-  const size_t padded = kiln_arranged_count(n);
+/// Sorts the elements of `planes` vectors by their index modulo `planes`: evens and odds, each sorted in
+/// the same way. The plane p is then at the index that has the bits of p in reverse.
+INLINE void NAME(sort_planes)(const int planes, float16 *v) {
+  UNROLL for (int size = planes; size > 1; size /= 2) {
+    float16 sorted[8];
+    UNROLL for (int i = 0; i < planes; i++) {
+      const int pair = i / size * size + i % (size / 2) * 2;
+      const int is_odd = i % size >= size / 2;
+      sorted[i] = is_odd ? __builtin_shufflevector(
+                               v[pair], v[pair + 1], 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25,
+                               27, 29, 31)
+                         : __builtin_shufflevector(
+                               v[pair], v[pair + 1], 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24,
+                               26, 28, 30);
+    }
+    UNROLL for (int i = 0; i < planes; i++) v[i] = sorted[i];
+  }
+}
+
+INLINE void NAME(arrange_block)(const enum kiln_encoding encoding, const float *x, float *arranged) {
+  // Half floats are widened by sixteens, so their order is kept.
+  const int planes = (int)NAME(planes)(encoding);
+  static const int reversed[8] = {0, 4, 2, 6, 1, 5, 3, 7};
+  float16 v[8];
+  UNROLL for (int i = 0; i < planes; i++) v[i] = LOAD(x + i * LANES);
+  if (encoding != KILN_F16) NAME(sort_planes)(planes, v);
+  UNROLL for (int p = 0; p < planes; p++) {
+    const int place = encoding == KILN_F16 ? p : reversed[p] / (8 / planes);
+    STORE(arranged + p * LANES, v[place]);
+  }
+}
+
+INLINE void NAME(arrange_all)(
+    const enum kiln_encoding encoding, const float *x, size_t n, float *arranged) {
+  const size_t length = block_length(encoding), padded = kiln_arranged_count(n);
   size_t start = 0;
   for (; start + length <= n; start += length) {
-    for (size_t plane = 0; plane < planes; plane++) {
-      for (size_t lane = 0; lane < LANES; lane++) {
-        arranged[start + plane * LANES + lane] =
-            x[start + element_index(encoding, planes, plane, lane)];
-      }
-    }
+    NAME(arrange_block)(encoding, x + start, arranged + start);
   }
-  for (; start < padded; start += length) {
-    for (size_t plane = 0; plane < planes; plane++) {
-      for (size_t lane = 0; lane < LANES; lane++) {
-        const size_t index = start + element_index(encoding, planes, plane, lane);
-        arranged[start + plane * LANES + lane] = index < n ? x[index] : 0;
-      }
-    }
+  if (start < n) {
+    float rest[LONGEST_BLOCK] = {0};
+    memcpy(rest, x + start, (n - start) * sizeof(float));
+    NAME(arrange_block)(encoding, rest, arranged + start);
+    start += length;
+  }
+  memset(arranged + start, 0, (padded - start) * sizeof(float));
+}
+
+static void NAME(arrange)(
+    enum kiln_encoding encoding, const float *x, size_t n, float *arranged) {
+  switch (encoding) {
+  case KILN_INT4: NAME(arrange_all)(KILN_INT4, x, n, arranged); return;
+  case KILN_INT8: NAME(arrange_all)(KILN_INT8, x, n, arranged); return;
+  case KILN_F16: NAME(arrange_all)(KILN_F16, x, n, arranged); return;
+  case KILN_F32: NAME(arrange_all)(KILN_F32, x, n, arranged); return;
+  default: NAME(arrange_all)(KILN_BF16, x, n, arranged);
   }
 }
 

@@ -6,6 +6,7 @@ import Glibc
 import JSON
 import Kernels
 import KimiLinear
+import SystemPackage
 import TensorCore
 import Tokenization
 
@@ -28,7 +29,8 @@ struct Generate: ParsableCommand {
   @Option(help: "The text to continue.")
   var prompt: String?
 
-  @Option(help: "A file with the text to continue, UTF-8; - reads standard input.", completion: .file())
+  @Option(
+    help: "A file with the text to continue, UTF-8; - reads standard input.", completion: .file())
   var promptFile: String?
 
   @Option(help: ArgumentHelp("Tokens to generate at most.", valueName: "n"))
@@ -55,7 +57,8 @@ struct Generate: ParsableCommand {
       throw ValidationError("give either --prompt or --prompt-file")
     }
     guard (1...Self.largestCount).contains(maxTokens) else {
-      throw ValidationError("--max-tokens must be from 1 to \(Self.largestCount), found \(maxTokens)")
+      throw ValidationError(
+        "--max-tokens must be from 1 to \(Self.largestCount), found \(maxTokens)")
     }
     if let contextLimit, !(1...Self.largestCount).contains(contextLimit) {
       throw ValidationError(

@@ -58,7 +58,7 @@ struct Generation {
       try show(text)
     }
     while result.tokens.count < maximumCount {
-      guard let token = sampler.choose(decoder.logits) else {
+      guard let token = decoder.withLogits({ sampler.choose($0) }) else {
         throw TextError.notFiniteLogits(
           model: decoder.model.name, position: decoder.tokenCount - 1)
       }

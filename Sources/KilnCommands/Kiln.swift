@@ -25,7 +25,8 @@ public struct Kiln: ParsableCommand {
     groupedSubcommands: [
       CommandGroup(
         name: "Checkpoint", subcommands: [Inspect.self, Convert.self, Quantize.self, Verify.self]),
-      CommandGroup(name: "Evaluation", subcommands: [MeasurePerplexity.self, Generate.self, Tokenize.self]),
+      CommandGroup(
+        name: "Evaluation", subcommands: [MeasurePerplexity.self, Generate.self, Tokenize.self]),
     ])
 
   /// Makes a command without flags.

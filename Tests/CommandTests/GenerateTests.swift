@@ -88,7 +88,7 @@ struct GenerateTests {
 
   @Test("an end token ends the text and is not part of it")
   func endToken() throws {
-    let model = try scratch.nano()
+    let model = URL(fileURLWithPath: try scratch.nano(changing: "config.json"))
     let first = try #require((try generate("--json").json()["tokens"] as? [Int])?[3])
     let url = model.appendingPathComponent("config.json")
     var text = try String(contentsOf: url, encoding: .utf8)
@@ -118,7 +118,8 @@ struct GenerateTests {
   @Test("prompts that cannot be used are told by name")
   func badPrompts() throws {
     try expectFailure(
-      ["generate", Fixture.nano.path, "--prompt", ""], Code.badData, naming: "--prompt", in: scratch)
+      ["generate", Fixture.nano.path, "--prompt", ""], Code.badData, naming: "--prompt", in: scratch
+    )
     try expectFailure(
       ["generate", Fixture.nano.path, "--prompt-file", "absent.txt"], Code.missingInput,
       naming: "absent.txt", in: scratch)

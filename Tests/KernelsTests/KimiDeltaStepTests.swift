@@ -22,12 +22,13 @@ import Testing
       repeating: 0, count: KimiDeltaStep.workspaceCount(problem.shape))
     for row in 0..<output.rows {
       var part = [Float](repeating: 0, count: output.columns)
-      var (states, parts) = (state.elements.mutableSpan, part.mutableSpan)
+      var states = state.elements.mutableSpan
+      var parts = part.mutableSpan
       var scratch = workspace.mutableSpan
       KimiDeltaStep.advance(
         query: problem.queries.rowSpan(row), key: problem.keys.rowSpan(row),
         value: problem.values.rowSpan(row), logDecay: problem.logDecay.rowSpan(row),
-        beta: problem.beta[row: row, column: 0], shape: problem.shape, state: &states,
+        beta: problem.beta[row, 0], shape: problem.shape, state: &states,
         output: &parts, workspace: &scratch, on: set)
       output.elements.replaceSubrange(
         row * output.columns..<(row + 1) * output.columns, with: part)

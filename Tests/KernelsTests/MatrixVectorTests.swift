@@ -24,7 +24,7 @@ import Testing
     guard let shape, let count = encoding.byteCount(shape), encoding.fits(columns: columns) else {
       return nil
     }
-    var bytes = [UInt8]()
+    var bytes: [UInt8] = []
     func half() -> UInt16 { UInt16(truncatingIfNeeded: random.next()) }
     switch encoding {
     case .plain(.f32):
@@ -110,7 +110,7 @@ import Testing
         var span = output.mutableSpan
         StoredMatrix(tensor).addRows(1..<6, times: factors.span, into: &span, on: set)
         for column in 0..<columns {
-          let terms = (0..<5).map { Double(widened[row: $0, column: column]) * Double(factors[$0]) }
+          let terms = (0..<5).map { Double(widened[$0, column]) * Double(factors[$0]) }
           let magnitude = terms.reduce(0) { $0 + abs($1) }
           #expect(
             abs(Double(output[column]) - terms.reduce(0, +)) <= 1e-6 * magnitude + 1e-30,
@@ -122,7 +122,8 @@ import Testing
 
   @Test func `values that are not finite stay so`() throws {
     for (dtype, special, isNaN) in [
-      (DType.bf16, 0x7F80, false), (.f16, 0x7C00, false), (.bf16, 0x7FC0, true), (.f16, 0x7E00, true),
+      (DType.bf16, 0x7F80, false), (.f16, 0x7C00, false), (.bf16, 0x7FC0, true),
+      (.f16, 0x7E00, true),
     ] {
       let shape = try #require(TensorShape([1, 40]))
       var halves = [UInt16](repeating: 0, count: 40)

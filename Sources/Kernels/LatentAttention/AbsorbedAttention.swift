@@ -77,7 +77,8 @@ package struct AbsorbedAttention: Sendable {
     precondition(
       queries.count == queryCount && partial.count == partialCount
         && workspace.count >= workspaceCount, "memory of another size")
-    let readable = cache.span(rows.lowerBound * width..<Self.rowCount(forTokens: rows.upperBound) * width)
+    let readable = cache.span(
+      rows.lowerBound * width..<Self.rowCount(forTokens: rows.upperBound) * width)
     let (heads, rank) = (computedHeads, computedRank)
     unsafe queries.withUnsafeBufferPointer { queries in
       unsafe readable.withUnsafeBufferPointer { cache in

@@ -12,7 +12,7 @@ package import TensorCore
 package final class Decoder {
   /// How to decode.
   package struct Options: Sendable {
-    /// Threads. More than there are processors would only wait for each other.
+    /// Threads; more than there are processors would only wait for each other.
     package let workers: Workers
     /// Tokens that the sequence may get to; memory for their latents is set aside, and taken as they
     /// come.
@@ -132,10 +132,10 @@ package final class Decoder {
     tokenCount += 1
   }
 
-  /// Logits `[vocabulary]` after the last token.
-  package var logits: Span<Float> {
-    @_lifetime(borrow self)
-    get { step.memory.span(step.plan.places.logits) }
+  /// Lends the logits `[vocabulary]` after the last token.
+  package func withLogits<Result>(_ body: (Span<Float>) throws -> Result) rethrows -> Result {
+    let memory = step.memory
+    return try body(memory.span(step.plan.places.logits))
   }
 
   /// Bytes of weights that a token reads.

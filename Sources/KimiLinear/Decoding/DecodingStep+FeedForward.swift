@@ -9,6 +9,7 @@ extension DecodingStep {
   func feedForward(
     _ matrices: DecodingPlan.GatedMatrices, _ scratch: MemberScratch, _ member: ThreadTeam.Member
   ) {
+    let memory = memory
     let (width, rowsPerItem) = (matrices.gate.rows, matrices.rowsPerItem)
     let place = plan.places.activations.lowerBound
     var vector = PhaseVector(place: scratch.normalized)
@@ -32,6 +33,7 @@ extension DecodingStep {
   func mixture(
     _ layer: DecodingPlan.ExpertsPlan, _ scratch: MemberScratch, _ member: ThreadTeam.Member
   ) {
+    let memory = memory
     // The shared experts need no choice, so they keep members busy beside the few rows of the router.
     var vector = PhaseVector(place: scratch.normalized)
     let sharedWidth = layer.shared?.gate.rows ?? 0
@@ -64,6 +66,7 @@ extension DecodingStep {
   private func addExperts(
     _ layer: DecodingPlan.ExpertsPlan, _ scratch: MemberScratch, _ member: ThreadTeam.Member
   ) {
+    let memory = memory
     for slot in 0..<layer.perToken {
       arrange(slot, for: expert(slot, of: layer, scratch).down, of: layer, scratch)
     }
@@ -104,6 +107,7 @@ extension DecodingStep {
     _ matrices: DecodingPlan.GatedMatrices, rows: Range<Int>, by vector: inout PhaseVector,
     to place: Int, _ scratch: MemberScratch
   ) {
+    let memory = memory
     let raised = scratch.products(rows.count)
     memory.withMutable(raised) {
       multiply(matrices.up, rows: rows, by: &vector, scratch, into: &$0)
@@ -118,6 +122,7 @@ extension DecodingStep {
     _ down: StoredMatrix, slot: Int, rows: Range<Int>, times weight: Float,
     to sum: inout MutableSpan<Float>, _ scratch: MemberScratch
   ) {
+    let memory = memory
     let products = scratch.products(rows.count, second: true)
     memory.withMutable(products) {
       down.multiply(rows: rows, by: memory.span(scratch.slot(slot, for: down)), into: &$0)
@@ -126,6 +131,7 @@ extension DecodingStep {
   }
 
   private func addToHidden(_ products: Range<Int>, rows: Range<Int>) {
+    let memory = memory
     let start = plan.places.hidden.lowerBound
     memory.withMutable(start + rows.lowerBound..<start + rows.upperBound) {
       Kernels.add(memory.span(products), to: &$0)
@@ -136,6 +142,7 @@ extension DecodingStep {
 
   /// Each member chooses for itself, which is shorter than to wait for another.
   private func choose(_ layer: DecodingPlan.ExpertsPlan, _ scratch: MemberScratch) {
+    let memory = memory
     memory.withMutable(scratch.choice) { choice in
       memory.withMutable(scratch.workspace) { workspace in
         plan.routers[layer.router].choose(
@@ -147,7 +154,8 @@ extension DecodingStep {
   private func expert(
     _ slot: Int, of layer: DecodingPlan.ExpertsPlan, _ scratch: MemberScratch
   ) -> DecodingPlan.GatedMatrices {
-    plan.experts[layer.firstExpert + Int(memory[scratch.choice.lowerBound + slot])]
+    let memory = memory
+    return plan.experts[layer.firstExpert + Int(memory[scratch.choice.lowerBound + slot])]
   }
 
   /// Where the activations of a chosen expert begin; those of the shared ones are behind them.
@@ -159,6 +167,7 @@ extension DecodingStep {
     _ slot: Int, for down: StoredMatrix, of layer: DecodingPlan.ExpertsPlan,
     _ scratch: MemberScratch
   ) {
+    let memory = memory
     let place = activationPlace(slot, of: layer)
     memory.withMutable(scratch.slot(slot, for: down)) {
       down.arrange(memory.span(place..<place + down.columns), into: &$0)

@@ -9,6 +9,7 @@ extension DecodingStep {
     _ layer: DecodingPlan.LatentPlan, _ position: Int, _ scratch: MemberScratch,
     _ member: ThreadTeam.Member
   ) {
+    let memory = memory
     guard let dimensions = configuration.latentAttention else { return }
     let attention = AbsorbedAttention(dimensions)
     let places = plan.places
@@ -57,6 +58,7 @@ extension DecodingStep {
     _ layer: DecodingPlan.LatentPlan, head: Int,
     _ dimensions: ModelConfiguration.LatentAttention, _ attention: AbsorbedAttention
   ) {
+    let memory = memory
     let start = plan.places.queries.lowerBound + head * dimensions.keyDimension
     let nope = start..<start + dimensions.nopeDimension
     let firstRow = head * dimensions.expandedDimension
@@ -76,6 +78,7 @@ extension DecodingStep {
     _ layer: DecodingPlan.LatentPlan, _ position: Int,
     _ dimensions: ModelConfiguration.LatentAttention, _ attention: AbsorbedAttention
   ) {
+    let memory = memory
     let start = position * attention.width
     caches[layer.cache].withMutable(start..<start + dimensions.cacheWidth) { row in
       row.copy(from: memory.span(plan.places.latent))
@@ -92,6 +95,7 @@ extension DecodingStep {
     _ dimensions: ModelConfiguration.LatentAttention, _ attention: AbsorbedAttention,
     _ scratch: MemberScratch
   ) {
+    let memory = memory
     memory.withMutable(scratch.latent) { latent in
       attention.merge(
         head: head, partials: memory.span(plan.places.partials), segments: segments, into: &latent)

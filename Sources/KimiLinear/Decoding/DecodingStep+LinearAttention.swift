@@ -30,6 +30,7 @@ extension DecodingStep {
     _ layer: DecodingPlan.LinearPlan, head: Int, _ position: Int, _ forget: inout PhaseVector,
     _ gate: inout PhaseVector, _ scratch: MemberScratch
   ) {
+    let memory = memory
     let (heads, dimension) = (plan.places.beta.count, plan.places.forgetDown.count)
     let channels = head * dimension..<(head + 1) * dimension
     func part(_ place: Range<Int>, _ index: Int, of length: Int) -> Range<Int> {

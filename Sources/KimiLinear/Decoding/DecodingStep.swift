@@ -53,6 +53,7 @@ final class DecodingStep: Sendable {
 
   /// The residual stream, normalised by each member for itself: that is shorter than a barrier.
   private func normalize(_ weight: Range<Int>, _ scratch: MemberScratch) {
+    let memory = memory
     memory.withMutable(scratch.normalized) { row in
       row.copy(from: memory.span(plan.places.hidden))
       RMSNorm.normalize(
@@ -66,6 +67,7 @@ final class DecodingStep: Sendable {
     _ blocks: Range<Int>, by vector: PhaseVector, _ scratch: MemberScratch,
     _ member: ThreadTeam.Member, shifted: Range<Int> = 0..<0, by shift: Int = 0
   ) {
+    let memory = memory
     var vector = vector
     member.forEach(blocks.count) { item in
       let block = plan.blocks[blocks.lowerBound + item]
@@ -82,6 +84,7 @@ final class DecodingStep: Sendable {
     _ blocks: Range<Int>, by vector: PhaseVector, _ scratch: MemberScratch,
     _ member: ThreadTeam.Member
   ) {
+    let memory = memory
     var vector = vector
     member.forEach(blocks.count) { item in
       let block = plan.blocks[blocks.lowerBound + item]
@@ -98,6 +101,7 @@ final class DecodingStep: Sendable {
     _ matrix: StoredMatrix, rows: Range<Int>, by vector: inout PhaseVector,
     _ scratch: MemberScratch, into output: inout MutableSpan<Float>
   ) {
+    let memory = memory
     let arranged = scratch.arranged(for: matrix, vector: vector.number)
     let bit: UInt8 = 1 << matrix.arrangement
     if vector.arranged & bit == 0 {

@@ -43,7 +43,8 @@ struct MemberScratch: Sendable {
     choice = memory.take(2 * (experts?.perToken ?? 0))
     // Two vectors at a time, each in every arrangement that there is.
     let longest = [
-      configuration.hiddenSize, linear?.width ?? 0, latent.map { $0.heads * $0.valueDimension } ?? 0,
+      configuration.hiddenSize, linear?.width ?? 0,
+      latent.map { $0.heads * $0.valueDimension } ?? 0,
       latent?.queryRank ?? 0, latent?.latentRank ?? 0, configuration.intermediateSize,
     ].reduce(0, max)
     arrangedLength = StoredMatrix.arrangedCount(longest)

@@ -56,7 +56,8 @@ struct RowBlock: Sendable {
     of matrix: StoredMatrix, rows: Range<Int>? = nil, output: Range<Int>
   ) -> [RowBlock] {
     let rows = rows ?? 0..<matrix.rows
-    return stride(from: rows.lowerBound, to: rows.upperBound, by: rowCount(of: matrix)).map { first in
+    return stride(from: rows.lowerBound, to: rows.upperBound, by: rowCount(of: matrix)).map {
+      first in
       let end = min(first + rowCount(of: matrix), rows.upperBound)
       let start = output.lowerBound + first - rows.lowerBound
       return RowBlock(
