@@ -13,13 +13,16 @@
 #define NAME(name) KILN_JOIN(name, KILN_SUFFIX)
 
 // A tile of a matrix product stays in registers: rows times groups of 16 columns. A slice of
-// state columns is so wide that its sums hide the latency of an addition.
+// state columns is so wide that its sums hide the latency of an addition. VECTOR_BITS is the width
+// of a register.
 #define KILN_SUFFIX _portable
+#define VECTOR_BITS 128
 #define TILE_ROWS 2
 #define TILE_GROUPS 1
 #define SLICE_GROUPS 2
 #include KILN_BODY
 #undef KILN_SUFFIX
+#undef VECTOR_BITS
 #undef TILE_ROWS
 #undef TILE_GROUPS
 #undef SLICE_GROUPS
@@ -27,6 +30,7 @@
 #if defined(__x86_64__)
 
 #define KILN_SUFFIX _avx2
+#define VECTOR_BITS 256
 #define TILE_ROWS 4
 #define TILE_GROUPS 1
 #define SLICE_GROUPS 2
@@ -34,11 +38,13 @@
 #include KILN_BODY
 #pragma clang attribute pop
 #undef KILN_SUFFIX
+#undef VECTOR_BITS
 #undef TILE_ROWS
 #undef TILE_GROUPS
 #undef SLICE_GROUPS
 
 #define KILN_SUFFIX _avx512
+#define VECTOR_BITS 512
 #define TILE_ROWS 8
 #define TILE_GROUPS 2
 #define SLICE_GROUPS 4
@@ -48,6 +54,7 @@
 #include KILN_BODY
 #pragma clang attribute pop
 #undef KILN_SUFFIX
+#undef VECTOR_BITS
 #undef TILE_ROWS
 #undef TILE_GROUPS
 #undef SLICE_GROUPS

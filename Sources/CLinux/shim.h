@@ -18,4 +18,14 @@ static inline int kiln_rename_exchange(const char *from, const char *to) {
   return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 2u /* RENAME_EXCHANGE */);
 }
 
+// Tells the processor that a loop only waits, so that it leaves the core to others and sees the end
+// of the wait at once.
+static inline void kiln_relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 #endif

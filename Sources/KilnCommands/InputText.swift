@@ -16,6 +16,8 @@ enum TextError: KilnError, Equatable {
   case notAnID(String, found: String)
   /// A model cannot say how likely a token is: its weights hold NaN or infinities.
   case notFinite(model: String, ScoredToken)
+  /// The same while a text is generated, after the token at a position.
+  case notFiniteLogits(model: String, position: Int)
 
   var category: ErrorCategory { .badData }
 
@@ -27,6 +29,9 @@ enum TextError: KilnError, Equatable {
       "\(file): \"\(found)\" is not a token id"
     case .notFinite(let model, let token):
       "\(model): the probability of token \(token.position) in window \(token.window) is not a number;"
+        + " \"kiln inspect --stats\" shows which weights are NaN or infinite"
+    case .notFiniteLogits(let model, let position):
+      "\(model): logits after token \(position) are not numbers;"
         + " \"kiln inspect --stats\" shows which weights are NaN or infinite"
     }
   }

@@ -26,7 +26,8 @@ public struct Kiln: ParsableCommand {
       CommandGroup(
         name: "Checkpoint", subcommands: [Inspect.self, Convert.self, Quantize.self, Verify.self]),
       CommandGroup(
-        name: "Evaluation", subcommands: [MeasurePerplexity.self, Tokenize.self, Bench.self]),
+        name: "Evaluation",
+        subcommands: [MeasurePerplexity.self, Generate.self, Tokenize.self, Bench.self]),
     ])
 
   /// Makes a command without flags.

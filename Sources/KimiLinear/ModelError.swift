@@ -20,6 +20,8 @@ package enum ModelError: KilnError, Equatable {
   case tooLarge(model: String, needed: Int, available: Int)
   /// Weights that are compressed do not fit in the memory of this machine, in bytes.
   case compressedTooLarge(model: String, needed: Int, available: Int)
+  /// A sequence longer than a decoder was made for.
+  case contextFull(model: String, limit: Int)
   /// A token id beyond the vocabulary.
   case tokenOutOfRange(id: Int, vocabularySize: Int)
 
@@ -46,6 +48,8 @@ package enum ModelError: KilnError, Equatable {
     case .compressedTooLarge(let model, let needed, let available):
       "\(model): its compressed weights take \(needed) bytes of memory, this machine has \(available);"
         + " write it again without compression first (kiln convert)"
+    case .contextFull(let model, let limit):
+      "\(model): the context is limited to \(limit) tokens"
     case .tokenOutOfRange(let id, let vocabularySize):
       "token id \(id) is not in the vocabulary of \(vocabularySize)"
     }

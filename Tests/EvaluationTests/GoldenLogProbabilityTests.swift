@@ -41,6 +41,33 @@ struct GoldenLogProbabilityTests {
     }
   }
 
+  @Test func `decoding token by token agrees as well`() throws {
+    let shared = try #require(SharedData.folder)
+    let model = try Model(CheckedCheckpoint(Checkpoint(shared.appending("checkpoints/nano"))))
+    let golden = JSONField(
+      file: "nano",
+      root: try JSONValue(
+        parsing: try SharedData.bytes("golden/nano_logprobs.json"), file: "nano"))
+    for run in try golden["runs"].array() {
+      for window in try run["windows"].array().prefix(2) {
+        let tokens = try window["ids"].array().map { try $0.integer(in: 0...1 << 20) }
+        let expected = try window["logprobs"].array().map { try $0.number() }
+        let decoder = try Decoder(
+          model, options: Decoder.Options(workers: Workers(count: 2), contextLimit: tokens.count))
+        var worst = 0.0
+        for (index, token) in tokens.dropLast().enumerated() {
+          try decoder.step(token)
+          let found = decoder.withLogits {
+            Double($0[tokens[index + 1]]) - logSumExp($0)
+          }
+          worst = max(worst, abs(found - expected[index]))
+        }
+        #expect(expected.count == tokens.count - 1)
+        #expect(worst < 2e-4)
+      }
+    }
+  }
+
   private func logProbabilities(
     _ model: Model, _ tokens: [Int], context: Int, kernel: KimiDeltaKernel
   ) throws -> [Double] {

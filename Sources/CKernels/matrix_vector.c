@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "decoding.h"
+#include "lanes.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+// Every function that takes or returns a vector is inlined, so no calling convention is involved.
+#pragma clang diagnostic ignored "-Wpsabi"
+#define INLINE static inline __attribute__((always_inline))
+
+/// Bytes of codes that are worked on at a time, whatever the encoding: 16 dwords.
+#define BLOCK_BYTES 64
+/// How far ahead codes are asked for; behind the last row that is a hint that comes to nothing.
+#define PREFETCH_BYTES 1024
+/// Elements of the longest block, that of four bits.
+#define LONGEST_BLOCK 128
+
+/// Elements of a block, and how many of them one dword holds.
+INLINE size_t block_length(enum kiln_encoding encoding) {
+  return encoding == KILN_INT4 ? 128 : encoding == KILN_INT8 ? 64 : encoding == KILN_F32 ? 16 : 32;
+}
+
+INLINE size_t row_byte_count(const struct kiln_matrix *matrix) {
+  return matrix->columns * BLOCK_BYTES / block_length(matrix->encoding);
+}
+
+/// Where element `lane`, `plane` of an arranged block comes from. Half floats are widened by
+/// sixteens, so their order is kept.
+INLINE size_t element_index(enum kiln_encoding encoding, size_t planes, size_t plane, size_t lane) {
+  return encoding == KILN_F16 ? plane * LANES + lane : lane * planes + plane;
+}
+
+#define KILN_BODY "matrix_vector_body.h"
+#include "variants.h"
+
+size_t kiln_arranged_count(size_t n) {
+  return (n + LONGEST_BLOCK - 1) / LONGEST_BLOCK * LONGEST_BLOCK;
+}
+
+KILN_DISPATCH(
+    void, arrange,
+    (enum kiln_instruction_set set, enum kiln_encoding encoding, const float *x, size_t n,
+     float *arranged),
+    (encoding, x, n, arranged))
+KILN_DISPATCH(
+    void, matrix_vector,
+    (enum kiln_instruction_set set, const struct kiln_matrix *matrix, size_t first, size_t count,
+     const float *arranged, float *y),
+    (matrix, first, count, arranged, y))
+KILN_DISPATCH(
+    void, add_rows,
+    (enum kiln_instruction_set set, const struct kiln_matrix *matrix, size_t first, size_t count,
+     const float *x, float *y),
+    (matrix, first, count, x, y))

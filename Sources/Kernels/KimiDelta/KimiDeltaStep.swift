@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CKernels
+
+/// One token of one head of Kimi delta attention, for decoding: nothing is allocated.
+///
+/// The recurrence of `referenceKimiDelta`, reading and writing the state once.
+package enum KimiDeltaStep {
+  /// Floats of scratch memory for one head.
+  package static func workspaceCount(_ shape: KimiDeltaShape) -> Int {
+    // Either kernel: the general one takes any width, and keeps a copy of the state.
+    var head = unsafe kiln_delta_head()
+    unsafe head.tokens = 1
+    unsafe head.key_dimension = shape.keyDimension
+    unsafe head.value_dimension = shape.valueDimension
+    return unsafe max(3 * shape.keyDimension, kiln_delta_recurrent_workspace(&head))
+  }
+
+  /// Advances the state of one head by one token.
+  ///
+  /// - Parameters:
+  ///   - query: `[K]`, before normalisation.
+  ///   - key: `[K]`, before normalisation.
+  ///   - value: `[V]`.
+  ///   - logDecay: `[K]`, at most 0.
+  ///   - beta: In 0...1.
+  ///   - shape: K and V.
+  ///   - state: `[K, V]`; replaced.
+  ///   - output: Receives `[V]`.
+  ///   - workspace: `workspaceCount` floats.
+  ///   - instructions: Which C kernels run.
+  package static func advance(
+    query: Span<Float>, key: Span<Float>, value: Span<Float>, logDecay: Span<Float>, beta: Float,
+    shape: KimiDeltaShape, state: inout MutableSpan<Float>, output: inout MutableSpan<Float>,
+    workspace: inout MutableSpan<Float>, on instructions: InstructionSet = .best
+  ) {
+    let (keyCount, valueCount) = (shape.keyDimension, shape.valueDimension)
+    precondition(
+      query.count == keyCount && key.count == keyCount && logDecay.count == keyCount
+        && value.count == valueCount && output.count == valueCount
+        && state.count == keyCount * valueCount && workspace.count >= workspaceCount(shape),
+      "one head of another shape")
+    var beta = beta
+    unsafe query.withUnsafeBufferPointer { query in
+      unsafe key.withUnsafeBufferPointer { key in
+        unsafe value.withUnsafeBufferPointer { value in
+          unsafe logDecay.withUnsafeBufferPointer { logDecay in
+            unsafe state.withUnsafeMutableBufferPointer { state in
+              unsafe output.withUnsafeMutableBufferPointer { output in
+                unsafe workspace.withUnsafeMutableBufferPointer { workspace in
+                  unsafe withUnsafePointer(to: &beta) { beta in
+                    var head = unsafe kiln_delta_head(
+                      tokens: 1, key_dimension: keyCount, value_dimension: valueCount,
+                      key_stride: keyCount, value_stride: valueCount, beta_stride: 1,
+                      queries: query.baseAddress, keys: key.baseAddress,
+                      log_decay: logDecay.baseAddress, values: value.baseAddress,
+                      output: output.baseAddress, beta: beta, state: state.baseAddress)
+                    if valueCount % 16 == 0 {
+                      unsafe kiln_delta_step(instructions.code, &head, workspace.baseAddress)
+                    } else {
+                      unsafe kiln_delta_recurrent(instructions.code, &head, workspace.baseAddress)
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/// The log decay of one head for one token; `kimiDeltaLogDecay` has the equation.
+///
+/// - Parameters:
+///   - channels: The output of f_b f_a, `[K]`; becomes the log decay.
+///   - bias: dt_bias of the head, `[K]`.
+///   - rate: exp(A_log) of the head.
+///   - instructions: Which C kernels run.
+package func kimiDeltaLogDecay(
+  _ channels: inout MutableSpan<Float>, bias: Span<Float>, rate: Float,
+  on instructions: InstructionSet = .best
+) {
+  precondition(channels.count == bias.count, "a bias for each channel")
+  unsafe channels.withUnsafeMutableBufferPointer { x in
+    unsafe bias.withUnsafeBufferPointer { bias in
+      unsafe kiln_log_decay(instructions.code, x.baseAddress, bias.baseAddress, -rate, x.count)
+    }
+  }
+}

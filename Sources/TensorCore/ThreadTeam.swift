@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CLinux
+import Glibc
+import Synchronization
+
+/// Threads that do one job together again and again, in phases so short that waking a thread for each
+/// would take longer than the phase.
+///
+/// `Workers` starts and ends threads with every loop, which takes microseconds; a step of decoding
+/// has a hundred loops of a few microseconds each. A team stays for the whole step: its members meet
+/// at barriers, where they wait for a moment on the processor before they go to sleep. So the team
+/// costs next to nothing while it works, nothing while it rests, and goes on, slower, where other
+/// programs take the processors.
+///
+/// The rule of `Workers` holds: items write to places of their own, so that no digit depends on the
+/// number of members or on who takes which item.
+package final class ThreadTeam: Sendable {
+  /// How many members work together, the caller of `run` included.
+  package let count: Int
+  private let meeting: Meeting
+  private let threads: [pthread_t]
+
+  /// Starts the threads; they sleep until the first run.
+  ///
+  /// - Parameters:
+  ///   - count: Members, brought into 1...`Workers.maximum`; fewer if the system has no more threads.
+  ///   - job: What every member does in a run. All of them have to call `barrier` and `forEach` in
+  ///     the same order.
+  package init(count: Int, job: @escaping @Sendable (Member) -> Void) {
+    let wanted = min(max(count, 1), Workers.maximum)
+    let meeting = Meeting(job: job)
+    self.meeting = meeting
+    var threads: [pthread_t] = []
+    while threads.count + 1 < wanted {
+      let index = threads.count + 1
+      guard let thread = MemberThread.start({ meeting.work(index: index) }) else { break }
+      threads.append(thread)
+    }
+    self.threads = threads
+    self.count = threads.count + 1
+    meeting.open(count: self.count)
+  }
+
+  /// Has all members do the job once; the calling thread is member 0.
+  ///
+  /// - Precondition: No other run is under way.
+  package func run() {
+    meeting.barrier()
+    meeting.job(Member(index: 0, count: count, meeting: meeting))
+    meeting.barrier()
+  }
+
+  deinit {
+    meeting.end()
+    for thread in threads { _ = pthread_join(thread, nil) }
+  }
+
+  /// What the job sees of the team.
+  package struct Member: Sendable {
+    /// Its number in `0..<count`.
+    package let index: Int
+    /// Members of the team.
+    package let count: Int
+    fileprivate let meeting: Meeting
+
+    /// Waits until all members are here; what they wrote before is then seen by all.
+    @inline(__always)
+    package func barrier() {
+      meeting.barrier()
+    }
+
+    /// Calls `body` once for each item in `0..<items`, on whichever member is free, and waits until all
+    /// have returned.
+    @inline(__always)
+    package func forEach(_ items: Int, _ body: (_ item: Int) -> Void) {
+      while true {
+        let item = meeting.nextItem()
+        if item >= items { break }
+        body(item)
+      }
+      meeting.barrier()
+    }
+  }
+}
+
+/// Where members meet: the barrier, and the items of the phase that is under way.
+private final class Meeting: Sendable {
+  /// Looks at the barrier before a member goes to sleep: some tens of microseconds.
+  private static let patience = 2000
+
+  let job: @Sendable (ThreadTeam.Member) -> Void
+  private let count = Atomic(0)
+  private let patience = Atomic(0)
+  private let isEnding = Atomic(false)
+  private let item = Atomic(0)
+  private let arrived = Atomic(0)
+  /// How many times all have met.
+  private let round = Atomic(0)
+  private let bed = Bed()
+
+  init(job: @escaping @Sendable (ThreadTeam.Member) -> Void) {
+    self.job = job
+  }
+
+  /// Lets the members in, now that their number is known.
+  func open(count: Int) {
+    // With more members than processors, one that waits awake keeps another from working.
+    let processors = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+    patience.store(count <= processors ? Self.patience : 0, ordering: .relaxed)
+    bed.wake { self.count.store(count, ordering: .sequentiallyConsistent) }
+  }
+
+  /// The life of a member other than the caller.
+  func work(index: Int) {
+    bed.sleep { count.load(ordering: .sequentiallyConsistent) != 0 }
+    let member = ThreadTeam.Member(
+      index: index, count: count.load(ordering: .relaxed), meeting: self)
+    while true {
+      barrier()
+      if isEnding.load(ordering: .acquiring) { return }
+      job(member)
+      barrier()
+    }
+  }
+
+  func end() {
+    isEnding.store(true, ordering: .releasing)
+    barrier()
+  }
+
+  @inline(__always)
+  func nextItem() -> Int {
+    item.wrappingAdd(1, ordering: .relaxed).oldValue
+  }
+
+  func barrier() {
+    let now = round.load(ordering: .relaxed)
+    let members = count.load(ordering: .relaxed)
+    if arrived.wrappingAdd(1, ordering: .acquiringAndReleasing).newValue == members {
+      arrived.store(0, ordering: .relaxed)
+      item.store(0, ordering: .relaxed)
+      if members > 1 {
+        bed.wake { round.store(now + 1, ordering: .sequentiallyConsistent) }
+      } else {
+        round.store(now + 1, ordering: .relaxed)
+      }
+      return
+    }
+    for _ in 0..<patience.load(ordering: .relaxed) {
+      if round.load(ordering: .acquiring) != now { return }
+      kiln_relax()
+    }
+    bed.sleep { round.load(ordering: .sequentiallyConsistent) != now }
+  }
+}
+
+/// Where threads sleep until something has happened; waking nobody costs one load.
+@safe
+private final class Bed: @unchecked Sendable {
+  private let sleepers = Atomic(0)
+  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+  private let condition: UnsafeMutablePointer<pthread_cond_t>
+
+  init() {
+    unsafe mutex = .allocate(capacity: 1)
+    unsafe condition = .allocate(capacity: 1)
+    unsafe pthread_mutex_init(mutex, nil)
+    unsafe pthread_cond_init(condition, nil)
+  }
+
+  deinit {
+    unsafe pthread_cond_destroy(condition)
+    unsafe pthread_mutex_destroy(mutex)
+    unsafe condition.deallocate()
+    unsafe mutex.deallocate()
+  }
+
+  /// Sleeps until `hasHappened`.
+  func sleep(until hasHappened: () -> Bool) {
+    unsafe pthread_mutex_lock(mutex)
+    // Announced before the last look: whoever changes what is looked at then sees a sleeper.
+    sleepers.wrappingAdd(1, ordering: .sequentiallyConsistent)
+    while !hasHappened() { unsafe pthread_cond_wait(condition, mutex) }
+    sleepers.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+    unsafe pthread_mutex_unlock(mutex)
+  }
+
+  /// Makes something happen, sequentially consistent, and wakes whoever sleeps.
+  func wake(_ happen: () -> Void) {
+    happen()
+    guard sleepers.load(ordering: .sequentiallyConsistent) > 0 else { return }
+    unsafe pthread_mutex_lock(mutex)
+    unsafe pthread_cond_broadcast(condition)
+    unsafe pthread_mutex_unlock(mutex)
+  }
+}
+
+/// A thread of the system.
+private enum MemberThread {
+  private final class Body {
+    let run: @Sendable () -> Void
+    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+  }
+
+  /// - Returns: nil if the system has no more threads.
+  static func start(_ run: @escaping @Sendable () -> Void) -> pthread_t? {
+    let body = unsafe Unmanaged.passRetained(Body(run))
+    var thread = pthread_t()
+    let status = unsafe pthread_create(
+      &thread, nil,
+      { argument in
+        if let argument = unsafe argument {
+          unsafe Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
+        }
+        return nil
+      }, body.toOpaque())
+    guard status == 0 else {
+      unsafe body.release()
+      return nil
+    }
+    return thread
+  }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Testing
+
+@Suite("generate")
+struct GenerateTests {
+  private let scratch: Scratch
+  private let prompt = String(Fixture.text.prefix(200))
+
+  init() throws {
+    scratch = try Scratch()
+    try scratch.write(prompt, to: "prompt.txt")
+  }
+
+  private func generate(_ options: String..., model: URL = Fixture.nano) throws -> Tool.Result {
+    let result = try Tool.run(
+      ["generate", model.path, "--prompt-file", "prompt.txt"] + options, in: scratch.folder)
+    #expect(result.status == 0, "\(result.errors)")
+    return result
+  }
+
+  @Test("text as it is in the JSON document, which has the promised keys")
+  func document() throws {
+    let text = try generate("--max-tokens", "40")
+    let json = try generate("--max-tokens", "40", "--json", "--quiet")
+    #expect(json.errors.isEmpty)
+    let document = try json.json()
+    for key in [
+      "prompt_tokens", "generated_tokens", "prompt_tokens_per_second", "tokens_per_second",
+      "threads", "temperature",
+    ] {
+      #expect(document[key] is NSNumber, "\(key)")
+    }
+    #expect(text.text == (document["text"] as? String).map { $0 + "\n" })
+    let tokens = try #require(document["tokens"] as? [Int])
+    #expect(tokens.count == document["generated_tokens"] as? Int)
+    #expect(["max_tokens", "end_token"].contains(document["ended_by"] as? String))
+    #expect(text.errors.contains("tokens/s"))
+  }
+
+  @Test("neither threads nor how a prompt is given change the text")
+  func sameText() throws {
+    let text = try generate("--max-tokens", "30").output
+    #expect(!text.isEmpty)
+    #expect(try generate("--max-tokens", "30", "--threads", "1").output == text)
+    #expect(try generate("--max-tokens", "30", "--threads", "64").output == text)
+    #expect(
+      try expectSuccess(
+        ["generate", Fixture.nano.path, "--prompt", prompt, "--max-tokens", "30", "--quiet"]
+      ).output == text)
+    #expect(
+      try expectSuccess(
+        ["generate", Fixture.nano.path, "--prompt-file", "-", "--max-tokens", "30", "--quiet"],
+        input: prompt
+      ).output == text)
+    #expect(try generate("--max-tokens", "30", model: Fixture.packed()).output == text)
+  }
+
+  @Test("sampled text follows from the seed")
+  func sampled() throws {
+    func sample(_ seed: String) throws -> Data {
+      try generate(
+        "--max-tokens", "30", "--temperature", "1", "--top-k", "50", "--top-p", "0.95", "--seed",
+        seed
+      ).output
+    }
+    #expect(try sample("7") == sample("7"))
+    #expect(try sample("7") != sample("8"))
+    // However unlikely its tokens are, the text is valid.
+    let wild = try generate("--max-tokens", "200", "--temperature", "50").output
+    #expect(String(data: wild, encoding: .utf8) != nil)
+  }
+
+  @Test("ends at the limit of the context, or refuses a prompt beyond it")
+  func limit() throws {
+    let document = try generate("--json").json()
+    let count = try #require(document["prompt_tokens"] as? Int)
+    let short = try generate("--json", "--context-limit", "\(count + 3)").json()
+    #expect(short["ended_by"] as? String == "context_limit")
+    #expect(short["generated_tokens"] as? Int == 4)
+    try expectFailure(
+      [
+        "generate", Fixture.nano.path, "--prompt-file", "prompt.txt", "--context-limit",
+        "\(count - 1)",
+      ], Code.badData, naming: "context", in: scratch)
+  }
+
+  @Test("an end token ends the text and is not part of it")
+  func endToken() throws {
+    let model = URL(fileURLWithPath: try scratch.nano(changing: "config.json"))
+    let first = try #require((try generate("--json").json()["tokens"] as? [Int])?[3])
+    let url = model.appendingPathComponent("config.json")
+    var text = try String(contentsOf: url, encoding: .utf8)
+    text = text.replacing(/"eos_token_id": *[0-9]+/, with: "\"eos_token_id\": [1, \(first)]")
+    try Data(text.utf8).write(to: url)
+    let ended = try generate("--json", model: model).json()
+    #expect(ended["ended_by"] as? String == "end_token")
+    #expect((ended["tokens"] as? [Int])?.last == first)
+    try Data(text.replacing("[1, \(first)]", with: "\"x\"").utf8).write(to: url)
+    try expectFailure(
+      ["generate", "model", "--prompt", "x"], Code.badData, naming: "eos_token_id", in: scratch)
+  }
+
+  @Test(
+    "what makes no sense is refused",
+    arguments: [
+      [], ["--prompt", "x", "--prompt-file", "y"], ["--prompt", "x", "--max-tokens", "0"],
+      ["--prompt", "x", "--context-limit", "0"], ["--prompt", "x", "--temperature", "-1"],
+      ["--prompt", "x", "--temperature", "nan"], ["--prompt", "x", "--top-k", "0"],
+      ["--prompt", "x", "--top-p", "0"], ["--prompt", "x", "--top-p", "1.5"],
+      ["--prompt", "x", "--max-tokens", "99999999999999999999"],
+    ])
+  func usage(_ options: [String]) throws {
+    try expectFailure(["generate", Fixture.nano.path] + options, Code.usage, in: scratch)
+  }
+
+  @Test("prompts that cannot be used are told by name")
+  func badPrompts() throws {
+    try expectFailure(
+      ["generate", Fixture.nano.path, "--prompt", ""], Code.badData, naming: "--prompt", in: scratch
+    )
+    try expectFailure(
+      ["generate", Fixture.nano.path, "--prompt-file", "absent.txt"], Code.missingInput,
+      naming: "absent.txt", in: scratch)
+    try scratch.write("", to: "empty.txt")
+    try expectFailure(
+      ["generate", Fixture.nano.path, "--prompt-file", "empty.txt"], Code.badData,
+      naming: "empty.txt", in: scratch)
+  }
+}
