@@ -35,6 +35,24 @@ enum SourceScan {
     ),
     ("Kernels/", "precondition(", "shapes of matrices, compared with the configuration before"),
     (
+      "TensorCore/BlockReader.swift", "precondition(",
+      "room that the caller has made for the region"
+    ),
+    (
+      "Benchmarking/Measurement.swift", "precondition(", "an error of the program that measures"
+    ),
+    (
+      "Benchmarking/Measurement.swift", "Int(min(", "finite, positive and below 1e6: the same line"
+    ),
+    (
+      "Benchmarking/DecodeBenchmark.swift", "Int(min(",
+      "finite, positive and below 1e6: the same line"
+    ),
+    (
+      "KilnCommands/Bench/BenchReport+Text.swift", "Int(result.tokensPerSecond)",
+      "tokens a second, of work that took time"
+    ),
+    (
       "TensorCore/MappedRegion.swift", "precondition(",
       "readers have compared the range with the file"
     ),
