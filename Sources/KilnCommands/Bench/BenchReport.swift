@@ -61,10 +61,8 @@ struct BenchReport {
 
   /// How a kernel is called.
   static func name(of kernel: KimiDeltaKernel) -> String {
-    switch kernel {
-    case .recurrent: "recurrent"
-    case .chunkwise(let chunk): "chunk \(chunk)"
-    }
+    if case .chunkwise(let chunk) = kernel { return "chunk \(chunk)" }
+    return kernel == .recurrent ? "recurrent" : "plain"
   }
 
   /// How a job is called.

@@ -42,13 +42,6 @@ enum SourceScan {
       "Benchmarking/Measurement.swift", "precondition(", "an error of the program that measures"
     ),
     (
-      "Benchmarking/Measurement.swift", "Int(min(", "finite, positive and below 1e6: the same line"
-    ),
-    (
-      "Benchmarking/DecodeBenchmark.swift", "Int(min(",
-      "finite, positive and below 1e6: the same line"
-    ),
-    (
       "KilnCommands/Bench/BenchReport+Text.swift", "Int(result.tokensPerSecond)",
       "tokens a second, of work that took time"
     ),
