@@ -10,14 +10,15 @@ struct BenchTests {
     let scratch = try Scratch()
     try scratch.write(Fixture.text, to: "text.txt")
     let json = try expectSuccess([
-      "bench", Fixture.nano.path, "--tokens", "16,48", "--repeats", "1", "--json", "--quiet",
+      "bench", Fixture.nano.path, "--tokens", "16,48", "--context", "0,64", "--repeats", "1",
+      "--json", "--quiet",
       "--text", scratch.path("text.txt"), "--scratch", scratch.folder.path,
     ]).json()
     let machine = try #require(json["machine"] as? [String: Any])
     for key in ["sgemm_flops_one_thread", "sgemm_flops", "copy_bytes_per_second"] {
       #expect((machine[key] as? Double ?? 0) > 0, "\(key)")
     }
-    for section in ["prefill", "kda", "products", "jobs"] {
+    for section in ["prefill", "decode", "kda", "products", "jobs"] {
       let results = try #require(json[section] as? [[String: Any]])
       #expect(!results.isEmpty, "\(section)")
       for result in results {

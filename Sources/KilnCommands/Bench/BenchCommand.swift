@@ -28,7 +28,7 @@ struct Bench: ParsableCommand {
 
   /// What can be measured.
   enum Section: String, CaseIterable, ExpressibleByArgument {
-    case machine, prefill, kda, products, convert, quantize
+    case machine, prefill, decode, kda, products, convert, quantize
   }
 
   @OptionGroup var model: ModelArgument
@@ -44,6 +44,12 @@ struct Bench: ParsableCommand {
     help: ArgumentHelp("Lengths of the sequences of a prefill.", valueName: "n,n"),
     transform: { try CommaSeparated.counts($0, in: 1...1 << 24) })
   var tokens = [128, 512, 2048, 8192]
+
+  @Option(
+    help: ArgumentHelp(
+      "Lengths of the contexts behind which tokens are decoded.", valueName: "n,n"),
+    transform: { try CommaSeparated.counts($0, in: 0...1 << 24) })
+  var context = [0, 4096, 32768]
 
   @Option(help: ArgumentHelp("Runs of each measurement.", valueName: "n"))
   var repeats = 3
@@ -77,14 +83,16 @@ struct Bench: ParsableCommand {
       loadAverage: LoadAverage.lastMinute)
     if let warning = report.loadWarning { common.warn([warning]) }
     say("machine")
-    report.machine = MachineCeilings(
+    let machine = MachineCeilings(
       workers: common.workers, repeats: repeats,
       availableByteCount: PhysicalMemory.byteCount)
+    report.machine = machine
     if only.contains(.kda) { measureKimiDelta(checked, &report) }
-    if only.contains(.prefill) || only.contains(.products) {
+    if !only.allSatisfy({ ![.prefill, .decode, .products].contains($0) }) {
       try PackedIntegrity(checkpoint).checkAll(workers: common.workers)
       let model = try Model(checked, workers: common.workers)
       if only.contains(.prefill) { try measurePrefill(model, text, &report) }
+      if only.contains(.decode) { try measureDecode(model, machine, &report) }
       if only.contains(.products) { measureProducts(model, &report) }
     }
     if only.contains(.convert) || only.contains(.quantize) { try measureJobs(checked, &report) }
@@ -115,6 +123,17 @@ struct Bench: ParsableCommand {
         say("prefill, \(length) tokens, \(sequences) at a time")
         report.prefill.append(try benchmark.run(tokens: length, sequences: sequences))
       }
+    }
+  }
+
+  private func measureDecode(
+    _ model: Model, _ machine: MachineCeilings, _ report: inout BenchReport
+  ) throws {
+    let benchmark = DecodeBenchmark(
+      model, workers: common.workers, repeats: repeats, machine: machine)
+    for length in context {
+      say("decode, context \(length)")
+      report.decode.append(try benchmark.run(context: length))
     }
   }
 

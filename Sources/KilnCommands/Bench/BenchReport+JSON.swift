@@ -17,6 +17,7 @@ extension BenchReport {
       "machine": machine.map(Self.json) ?? .null,
       "kda": .array(kda.map { json($0) }),
       "prefill": .array(prefill.map { json($0) }),
+      "decode": .array(decode.map { Self.json($0) }),
       "products": .array(products.map { json($0) }),
       "jobs": .array(jobs.map { json($0) }),
     ]
@@ -80,6 +81,20 @@ extension BenchReport {
         JSONMember(key: "flop_by_part", value: Self.json(result.operations)),
         JSONMember(key: "peak_memory_bytes", value: .integer(result.peakMemoryByteCount)),
       ] + Self.members(result.time))
+  }
+
+  private static func json(_ result: DecodeBenchmark.Result) -> JSONValue {
+    .object(
+      [
+        JSONMember(key: "context", value: .integer(result.context)),
+        JSONMember(key: "tokens_per_second", value: .number(result.tokensPerSecond)),
+        JSONMember(key: "weight_bytes", value: .integer(result.weightByteCount)),
+        JSONMember(key: "state_bytes", value: .integer(result.stateByteCount)),
+        JSONMember(key: "read_bytes_per_second", value: .number(result.readBytesPerSecond)),
+        JSONMember(key: "share_of_bandwidth", value: .number(result.shareOfBound)),
+        JSONMember(key: "flop", value: .number(result.operations)),
+        JSONMember(key: "peak_memory_bytes", value: .integer(result.peakMemoryByteCount)),
+      ] + members(result.time))
   }
 
   private func json(_ result: ProductBenchmark.Result) -> JSONValue {

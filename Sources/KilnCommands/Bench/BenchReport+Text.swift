@@ -16,6 +16,7 @@ extension BenchReport {
         parts.append("Prefill, logits of all tokens included\n" + prefillTable(machine))
         parts.append("Share of the time of each part\n" + partTable)
       }
+      if !decode.isEmpty { parts.append("Decoding, token by token\n" + decodeTable) }
       if !products.isEmpty { parts.append("Products\n" + productTable(machine)) }
     }
     if !jobs.isEmpty { parts.append("Conversion, from the page cache\n" + jobTable) }
@@ -100,6 +101,25 @@ extension BenchReport {
         [Quantities.grouped(result.tokens), "\(result.sequences)", "time"]
           + shares(result.secondsOfParts))
       table.add(["", "", "FLOP"] + shares(result.operations))
+    }
+    return table.text
+  }
+
+  private var decodeTable: String {
+    var table = Table([
+      ("context", .right), ("tokens/s", .right), ("ms a token", .right), ("weights", .right),
+      ("state", .right), ("read at", .right), ("of that", .right), ("MFLOP", .right),
+      ("spread", .right), ("peak memory", .right),
+    ])
+    for result in decode {
+      table.add([
+        Quantities.grouped(result.context), result.tokensPerSecond.decimalText(decimals: 1),
+        (result.time.median * 1e3).decimalText(decimals: 3),
+        Quantities.bytes(result.weightByteCount), Quantities.bytes(result.stateByteCount),
+        Self.giga(result.readBytesPerSecond) + " GB/s", Quantities.percent(result.shareOfBound),
+        (result.operations / 1e6).decimalText(decimals: 1),
+        Quantities.percent(result.time.spread), Quantities.bytes(result.peakMemoryByteCount),
+      ])
     }
     return table.text
   }

@@ -20,6 +20,7 @@ struct BenchReport {
   let loadAverage: Double?
   var machine: MachineCeilings?
   var prefill: [PrefillBenchmark.Result] = []
+  var decode: [DecodeBenchmark.Result] = []
   var kda: [KimiDeltaBenchmark.Result] = []
   var products: [ProductBenchmark.Result] = []
   var jobs: [ConversionBenchmark.Result] = []
@@ -52,6 +53,7 @@ struct BenchReport {
 
   private var measurements: [(name: String, time: Measurement)] {
     prefill.map { ("prefill, \($0.tokens) tokens", $0.time) }
+      + decode.map { ("decode, context \($0.context)", $0.time) }
       + kda.map { ("kda \(Self.name(of: $0.kernel)), \($0.tokens) tokens", $0.time) }
       + products.map { ("product \($0.shape) \($0.encoding)", $0.time) }
       + jobs.map { (Self.name(of: $0.job), $0.time) }
@@ -59,10 +61,8 @@ struct BenchReport {
 
   /// How a kernel is called.
   static func name(of kernel: KimiDeltaKernel) -> String {
-    switch kernel {
-    case .recurrent: "recurrent"
-    case .chunkwise(let chunk): "chunk \(chunk)"
-    }
+    if case .chunkwise(let chunk) = kernel { return "chunk \(chunk)" }
+    return kernel == .recurrent ? "recurrent" : "plain"
   }
 
   /// How a job is called.

@@ -35,6 +35,17 @@ enum SourceScan {
     ),
     ("Kernels/", "precondition(", "shapes of matrices, compared with the configuration before"),
     (
+      "TensorCore/BlockReader.swift", "precondition(",
+      "room that the caller has made for the region"
+    ),
+    (
+      "Benchmarking/Measurement.swift", "precondition(", "an error of the program that measures"
+    ),
+    (
+      "KilnCommands/Bench/BenchReport+Text.swift", "Int(result.tokensPerSecond)",
+      "tokens a second, of work that took time"
+    ),
+    (
       "TensorCore/MappedRegion.swift", "precondition(",
       "readers have compared the range with the file"
     ),
