@@ -13,16 +13,29 @@
 #define NAME(name) KILN_JOIN(name, KILN_SUFFIX)
 
 // A tile of a matrix product stays in registers: rows times groups of 16 columns. A slice of
-// state columns is so wide that its sums hide the latency of an addition. VECTOR_BITS is the width
-// of a register.
+// state columns is so wide that its sums hide the latency of an addition. A tile of a product of
+// packed operands fills the registers: PRODUCT_ROWS tokens times PRODUCT_GROUPS groups of 16.
+// VECTOR_BITS is the width of a register; KILN_FUSED tells whether one instruction multiplies and
+// adds.
 #define KILN_SUFFIX _portable
 #define VECTOR_BITS 128
+#if defined(__aarch64__)
+#define KILN_FUSED 1
+#define PRODUCT_ROWS 6
+#else
+#define KILN_FUSED 0
+#define PRODUCT_ROWS 2
+#endif
+#define PRODUCT_GROUPS 1
 #define TILE_ROWS 2
 #define TILE_GROUPS 1
 #define SLICE_GROUPS 2
 #include KILN_BODY
 #undef KILN_SUFFIX
 #undef VECTOR_BITS
+#undef KILN_FUSED
+#undef PRODUCT_ROWS
+#undef PRODUCT_GROUPS
 #undef TILE_ROWS
 #undef TILE_GROUPS
 #undef SLICE_GROUPS
@@ -31,6 +44,9 @@
 
 #define KILN_SUFFIX _avx2
 #define VECTOR_BITS 256
+#define KILN_FUSED 1
+#define PRODUCT_ROWS 6
+#define PRODUCT_GROUPS 1
 #define TILE_ROWS 4
 #define TILE_GROUPS 1
 #define SLICE_GROUPS 2
@@ -39,12 +55,18 @@
 #pragma clang attribute pop
 #undef KILN_SUFFIX
 #undef VECTOR_BITS
+#undef KILN_FUSED
+#undef PRODUCT_ROWS
+#undef PRODUCT_GROUPS
 #undef TILE_ROWS
 #undef TILE_GROUPS
 #undef SLICE_GROUPS
 
 #define KILN_SUFFIX _avx512
 #define VECTOR_BITS 512
+#define KILN_FUSED 1
+#define PRODUCT_ROWS 12
+#define PRODUCT_GROUPS 2
 #define TILE_ROWS 8
 #define TILE_GROUPS 2
 #define SLICE_GROUPS 4
@@ -55,6 +77,9 @@
 #pragma clang attribute pop
 #undef KILN_SUFFIX
 #undef VECTOR_BITS
+#undef KILN_FUSED
+#undef PRODUCT_ROWS
+#undef PRODUCT_GROUPS
 #undef TILE_ROWS
 #undef TILE_GROUPS
 #undef SLICE_GROUPS

@@ -3,6 +3,7 @@
 #define KILN_CLINUX_H
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,6 +26,15 @@ static inline void kiln_relax(void) {
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   __asm__ volatile("yield");
+#endif
+}
+
+// Has the allocator of glibc keep what is freed: a model takes and gives back the same buffers
+// thousands of times, and each time the system would map them and clear their pages again.
+static inline void kiln_keep_freed_memory(void) {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
 #endif
 }
 

@@ -93,6 +93,6 @@ package struct WindowRun: Sendable {
     var states = sequences.map { _ in SequenceState(model.configuration) }
     return try model.run(
       batchTokens, sequences: sequences, states: &states, options: options
-    ).gather(rows)
+    ).gather(rows, workers: options.workers)
   }
 }

@@ -5,7 +5,8 @@ internal import Glibc
 
 /// The instructions that a C kernel is compiled for.
 ///
-/// Which one runs changes the time and nothing else: all of them give the same bits.
+/// Which one runs changes the time and, but for one thing, nothing else: products of matrices
+/// (`StripProduct`) round once a step where there are fused instructions, and twice without.
 package enum InstructionSet: String, CaseIterable, Sendable {
   /// What every machine of the architecture has.
   case portable

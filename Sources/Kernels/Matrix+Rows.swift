@@ -20,23 +20,48 @@ extension Array where Element == Float {
   }
 }
 
+extension SharedRows {
+  /// Rows that one thread takes at a time.
+  private static var rowsPerItem: Int { 64 }
+
+  /// Calls `body` for each row with its index, on all threads.
+  ///
+  /// A row is its caller's alone, so the result does not depend on the number of threads.
+  package func forEachRow(
+    workers: Workers, _ body: @Sendable (_ row: Int, _ elements: inout MutableSpan<Float>) -> Void
+  ) {
+    workers.forEach((rows + Self.rowsPerItem - 1) / Self.rowsPerItem) { item in
+      for row in item * Self.rowsPerItem..<min((item + 1) * Self.rowsPerItem, rows) {
+        withRow(row) { body(row, &$0) }
+      }
+    }
+  }
+}
+
 /// Work on whole rows.
 extension Matrix {
-  /// Rows that one thread takes at a time.
-  private static let rowsPerItem = 64
-
   /// Calls `body` for each row with its index, on all threads.
   ///
   /// A row is its caller's alone, so the result does not depend on the number of threads.
   package mutating func forEachRow(
     workers: Workers, _ body: @Sendable (_ row: Int, _ elements: inout MutableSpan<Float>) -> Void
   ) {
-    let rows = rows
-    withSharedRows { shared in
-      workers.forEach((rows + Self.rowsPerItem - 1) / Self.rowsPerItem) { item in
-        for row in item * Self.rowsPerItem..<min((item + 1) * Self.rowsPerItem, rows) {
-          shared.withRow(row) { body(row, &$0) }
-        }
+    withSharedRows { $0.forEachRow(workers: workers, body) }
+  }
+
+  /// Adds another matrix of the same shape, on all threads.
+  package mutating func add(_ other: Matrix, workers: Workers) {
+    precondition(rows == other.rows && columns == other.columns, "shapes differ")
+    forEachRow(workers: workers) { row, elements in
+      Kernels.add(other.rowSpan(row), to: &elements)
+    }
+  }
+
+  /// A matrix of some rows, in the order given.
+  package func gather(_ indices: [Int], workers: Workers) -> Matrix {
+    Matrix(rows: indices.count, columns: columns) { target in
+      target.forEachRow(workers: workers) { row, elements in
+        elements.copy(from: rowSpan(indices[row]))
       }
     }
   }

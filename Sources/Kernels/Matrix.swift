@@ -26,6 +26,21 @@ package struct Matrix: Sendable, Equatable {
     self.elements = elements
   }
 
+  /// A matrix that `fill` writes; its memory is not cleared before.
+  ///
+  /// - Parameters:
+  ///   - rows: Number of rows.
+  ///   - columns: Number of columns.
+  ///   - fill: Writes every element, on any number of threads.
+  package init(rows: Int, columns: Int, filling fill: (SharedRows) -> Void) {
+    let count = rows * columns
+    let elements = unsafe [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+      unsafe fill(SharedRows(rows: rows, columns: columns, base: buffer.baseAddress))
+      initialized = count
+    }
+    self.init(rows: rows, columns: columns, elements: elements)
+  }
+
   /// The element at a place.
   package subscript(row: Int, column: Int) -> Float {
     get { elements[row * columns + column] }

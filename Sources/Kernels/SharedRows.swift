@@ -13,7 +13,12 @@ package struct SharedRows: @unchecked Sendable {
   package let columns: Int
   private let base: UnsafeMutablePointer<Float>?
 
-  fileprivate init(rows: Int, columns: Int, base: UnsafeMutablePointer<Float>?) {
+  /// - Parameters:
+  ///   - rows: Number of rows.
+  ///   - columns: Number of columns.
+  ///   - base: `rows * columns` floats that live as long as this value is used.
+  @unsafe
+  init(rows: Int, columns: Int, base: UnsafeMutablePointer<Float>?) {
     self.rows = rows
     self.columns = columns
     unsafe self.base = base

@@ -87,7 +87,8 @@ import Testing
       [5, 900, 17], sequences: [0..<3], states: &states, options: options)
     let size = model.configuration.vocabularySize
     let scorer = TokenScorer(model, workers: options.workers)
-    let last = hidden.gather([Int](repeating: 2, count: size))
+    let last = hidden.gather(
+      [Int](repeating: 2, count: size), workers: options.workers)
     let sum = scorer.logProbabilities(of: Array(0..<size), after: last).reduce(0) { $0 + exp($1) }
     #expect(abs(sum - 1) < 1e-6)
   }

@@ -5,7 +5,7 @@
 // Every function is compiled three times from one source (`*_body.h`) and takes the instruction
 // set to use. All of them give the same bits, but for sign and payload of NaN: the order of every
 // sum is fixed by lanes that are written out, products and sums are rounded separately (no fused
-// multiply-add), and there is no fast-math. Arrays may have any length and any alignment. `n`
+// multiply-add; but see product.h), and there is no fast-math. Arrays may have any length and any alignment. `n`
 // counts elements.
 #ifndef KILN_KERNELS_H
 #define KILN_KERNELS_H

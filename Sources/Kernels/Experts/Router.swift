@@ -43,47 +43,119 @@ package struct Router: Sendable {
     package let weight: Float
   }
 
+  /// Rows that one thread chooses for at a time.
+  private static let rowsPerItem = 128
+
   /// Chooses for one token.
   ///
   /// - Parameter logits: One router output an expert, before the sigmoid.
   /// - Returns: `perToken` experts, the best first; equal ones by index.
   package func choose(_ logits: Span<Float>) -> [Choice] {
-    var scores = [Float](copying: logits)
-    var span = scores.mutableSpan
-    sigmoid(&span)
-    var choices = zip(scores, bias).map { $0 + $1 }
-    if groups > 1 { maskGroups(&choices) }
-    let chosen = Self.largest(perToken, of: choices)
-    let weights = chosen.map { scores[$0] }
-    let sum = renormalizes ? weights.reduce(0, +) + 1e-20 : 1
-    return zip(chosen, weights).map { Choice(expert: $0, weight: $1 / sum * scalingFactor) }
+    var choices: [Choice] = []
+    withScratch(2 * logits.count) { choose(logits, scratch: &$0, appendingTo: &choices) }
+    return choices
   }
 
   /// Chooses for all rows of a matrix of router outputs `[N, E]`.
-  package func choose(_ logits: Matrix, workers: Workers) -> [[Choice]] {
-    workers.map(logits.rows) { row in choose(logits.rowSpan(row)) }
+  package func choose(_ logits: Matrix, workers: Workers) -> RoutedTokens {
+    let items = (logits.rows + Self.rowsPerItem - 1) / Self.rowsPerItem
+    let parts = workers.map(items) { item in
+      let rows = item * Self.rowsPerItem..<min((item + 1) * Self.rowsPerItem, logits.rows)
+      var choices: [Choice] = []
+      choices.reserveCapacity(rows.count * perToken)
+      withScratch(2 * logits.columns) { scratch in
+        for row in rows {
+          choose(logits.rowSpan(row), scratch: &scratch, appendingTo: &choices)
+        }
+      }
+      return choices
+    }
+    return RoutedTokens(expertsPerToken: perToken, choices: parts.flatMap { $0 })
   }
 
-  private func maskGroups(_ choices: inout [Float]) {
-    let size = choices.count / groups
+  /// Appends what one token chooses; `scratch` has room for two numbers an expert.
+  private func choose(
+    _ logits: Span<Float>, scratch: inout MutableSpan<Float>, appendingTo choices: inout [Choice]
+  ) {
+    let count = logits.count
+    precondition(bias.count == count, "a bias for each expert")
+    var scores = scratch._mutatingExtracting(0..<count)
+    scores.copy(from: logits)
+    sigmoid(&scores)
+    for expert in 0..<count {
+      // NaN counts as the smallest value, so that broken weights still give a valid choice.
+      let key = scratch[expert] + bias[expert]
+      scratch[count + expert] = key.isNaN ? -.infinity : key
+    }
+    if groups > 1 {
+      var keys = scratch._mutatingExtracting(count..<2 * count)
+      maskGroups(&keys)
+    }
+    let first = choices.count
+    let keys = scratch.span.extracting(count..<2 * count)
+    for _ in 0..<min(perToken, count) {
+      let best = Self.best(of: keys) { expert in
+        choices[first...].contains { $0.expert == expert }
+      }
+      choices.append(Choice(expert: best, weight: scratch[best]))
+    }
+    let sum =
+      renormalizes ? choices[first...].reduce(0) { $0 + $1.weight } + 1e-20 : 1
+    for index in first..<choices.count {
+      choices[index] = Choice(
+        expert: choices[index].expert, weight: choices[index].weight / sum * scalingFactor)
+    }
+  }
+
+  /// Gives all experts of the groups that are not chosen from the smallest key.
+  private func maskGroups(_ keys: inout MutableSpan<Float>) {
+    let size = keys.count / groups
     let groupScores = (0..<groups).map { group in
-      let members = Array(choices[group * size..<(group + 1) * size])
-      return Self.largest(2, of: members).reduce(0) { $0 + members[$1] }
+      let members = keys.span.extracting(group * size..<(group + 1) * size)
+      let first = Self.best(of: members) { _ in false }
+      let second = Self.best(of: members) { $0 == first }
+      return size > 1 ? members[first] + members[second] : members[first]
     }
-    let kept = Set(Self.largest(groupsPerToken, of: groupScores))
+    var kept: [Int] = []
+    for _ in 0..<groupsPerToken {
+      kept.append(Self.best(of: groupScores.span) { kept.contains($0) })
+    }
     for group in 0..<groups where !kept.contains(group) {
-      for index in group * size..<(group + 1) * size { choices[index] = -.infinity }
+      for index in group * size..<(group + 1) * size { keys[index] = -.infinity }
     }
   }
 
-  /// Indices of the largest values, in falling order; the lower index first among equals.
-  ///
-  /// NaN counts as the smallest value, so that broken weights still give a valid choice.
-  private static func largest(_ count: Int, of values: [Float]) -> [Int] {
-    let keys = values.map { $0.isNaN ? -Float.infinity : $0 }
-    let order = keys.indices.sorted { left, right in
-      keys[left] == keys[right] ? left < right : keys[left] > keys[right]
+  /// The index of the largest key that is not excluded; the lower one among equals.
+  private static func best(of keys: Span<Float>, excluding isExcluded: (Int) -> Bool) -> Int {
+    var best: Int?
+    for index in 0..<keys.count {
+      if let best, keys[index] <= keys[best] { continue }
+      if !isExcluded(index) { best = index }
     }
-    return Array(order.prefix(count))
+    return best ?? 0
+  }
+}
+
+/// The experts that the tokens of a batch go through.
+package struct RoutedTokens: Sendable {
+  /// Choices of a token.
+  package let expertsPerToken: Int
+  /// Those of the first token, then those of the next, and so on.
+  package let choices: [Router.Choice]
+
+  /// The tokens of each expert that has any, with their weights.
+  ///
+  /// - Parameter experts: All experts of the layer.
+  /// - Returns: One member for each of those experts, by index.
+  package func members(_ experts: [FeedForwardWeights]) -> [FeedForwardMember] {
+    var tokens = [[Int]](repeating: [], count: experts.count)
+    var factors = [[Float]](repeating: [], count: experts.count)
+    for (index, choice) in choices.enumerated() {
+      tokens[choice.expert].append(index / expertsPerToken)
+      factors[choice.expert].append(choice.weight)
+    }
+    return experts.indices.filter { !tokens[$0].isEmpty }.map {
+      FeedForwardMember(weights: experts[$0], tokens: tokens[$0], factors: factors[$0])
+    }
   }
 }

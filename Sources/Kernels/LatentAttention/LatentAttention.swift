@@ -56,8 +56,6 @@ package struct LatentAttention: Sendable {
 
   /// Tokens of the cache that are worked on at a time: the memory of one block, not of the context.
   private static let keysPerBlock = 512
-  /// Queries that share a product.
-  private static let queriesPerBlock = 128
   /// Fewer queries than this do not pay for expanding keys and values.
   private static let fewestExpandedQueries = 16
 
@@ -73,20 +71,38 @@ package struct LatentAttention: Sendable {
     queries: Matrix, upProjection: EncodedTensor, sequences: [Sequence], workers: Workers
   ) -> Matrix {
     var output = Matrix(rows: queries.rows, columns: heads * valueDimension)
-    let (heads, sequenceCount) = (heads, sequences.count)
+    // The longest first, so that no thread begins one when the others are done.
+    let ordered = sequences.sorted { Self.cost($0) > Self.cost($1) }
     output.withSharedRows { output in
-      workers.forEach(heads * sequenceCount) { item in
+      workers.forEach(heads * ordered.count) { item in
         let head = item % heads
-        let sequence = sequences[item / heads]
-        let projection = widened(upProjection, head: head)
+        let sequence = ordered[item / heads]
         if sequence.rows.count < Self.fewestExpandedQueries {
-          attendAbsorbed(queries, projection, sequence, head: head, into: output)
+          attendAbsorbed(
+            queries, widened(upProjection, head: head), sequence, head: head, into: output)
         } else {
-          attendExpanded(queries, projection, sequence, head: head, into: output)
+          attendExpanded(queries, upProjection, sequence, head: head, into: output)
         }
       }
     }
     return output
+  }
+
+  /// Pairs of a query and a key that it sees.
+  private static func cost(_ sequence: Sequence) -> Int {
+    sequence.rows.count * (sequence.cache.rows - sequence.rows.count / 2)
+  }
+
+  private func attendExpanded(
+    _ queries: Matrix, _ upProjection: EncodedTensor, _ sequence: Sequence, head: Int,
+    into output: SharedRows
+  ) {
+    let instructions = InstructionSet.best
+    let rows = head * expandedDimension..<(head + 1) * expandedDimension
+    WeightProduct.withPanels(of: upProjection, rows: rows, on: instructions) { projection in
+      ExpandedAttention(dimensions: self, instructions: instructions).attend(
+        queries, projection: projection, sequence, head: head, into: output)
+    }
   }
 
   /// The rows of `kv_b_proj` that belong to one head: `[nope + value, rank]`.
@@ -97,39 +113,6 @@ package struct LatentAttention: Sendable {
       target.withRows(0..<expandedDimension) { widen(projection, rows: rows, into: &$0) }
     }
     return matrix
-  }
-
-  private func attendExpanded(
-    _ queries: Matrix, _ projection: Matrix, _ sequence: Sequence, head: Int,
-    into output: SharedRows
-  ) {
-    let firstPosition = sequence.cache.rows - sequence.rows.count
-    var streams = stride(from: 0, to: sequence.rows.count, by: Self.queriesPerBlock).map { start in
-      let end = min(start + Self.queriesPerBlock, sequence.rows.count)
-      let rows = sequence.rows.lowerBound + start..<sequence.rows.lowerBound + end
-      return SoftmaxStream(
-        queries: queries.block(
-          rows: rows, columns: head * keyDimension..<(head + 1) * keyDimension),
-        firstPosition: firstPosition + start, valueDimension: valueDimension, scale: scale)
-    }
-    for start in stride(from: 0, to: sequence.cache.rows, by: Self.keysPerBlock) {
-      let block = start..<min(start + Self.keysPerBlock, sequence.cache.rows)
-      let latents = sequence.cache.block(rows: block, columns: 0..<rank)
-      let expanded = latents.multiplied(byTransposed: projection)
-      var keys = Matrix(rows: block.count, columns: keyDimension)
-      keys.copyColumns(of: expanded, 0..<nopeDimension, row: 0, to: 0)
-      keys.copyColumns(
-        of: sequence.cache, rank..<rank + ropeDimension, row: block.lowerBound, to: nopeDimension)
-      let values = expanded.block(
-        rows: 0..<block.count, columns: nopeDimension..<expandedDimension)
-      for index in streams.indices {
-        streams[index].update(keys: keys, values: values, firstKey: block.lowerBound)
-      }
-    }
-    for (index, stream) in streams.enumerated() {
-      let first = sequence.rows.lowerBound + index * Self.queriesPerBlock
-      output.store(stream.result(), row: first, column: head * valueDimension)
-    }
   }
 
   private func attendAbsorbed(

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import TensorCore
+
 /// Causal softmax attention of a block of queries over keys that come block by block.
 ///
 /// Keeps, for each query, the largest score m so far, the sum l of exp(score - m) and the weighted
@@ -40,7 +42,7 @@ struct SoftmaxStream {
         weighted.scaleRow(row, by: rescale)
       }
     }
-    weighted.add(scores.multiplied(by: values))
+    weighted.add(scores.multiplied(by: values), workers: Workers(count: 1))
   }
 
   /// The attention output `[n, value]`.

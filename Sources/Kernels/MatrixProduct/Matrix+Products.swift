@@ -3,47 +3,67 @@
 /// Products and copies of small matrices on the calling thread.
 extension Matrix {
   /// `alpha * self * other^T`: `[rows, n]` for an other of `[n, columns]`.
-  func multiplied(byTransposed other: Matrix, alpha: Float = 1) -> Matrix {
+  func multiplied(
+    byTransposed other: Matrix, alpha: Float = 1, on instructions: InstructionSet = .best
+  ) -> Matrix {
     precondition(columns == other.columns, "inner dimensions differ")
-    return unsafe product(other, columns: other.rows) { left, right, result in
-      unsafe SingleProduct.transposed(
-        left, right, into: result, rows: rows, columns: other.rows, inner: columns, alpha: alpha)
+    let (inner, width) = (columns, instructions.panelWidth)
+    let size = instructions.panelElementCount(rows: other.rows, inner: inner)
+    return withScratch(size) { panels in
+      for first in stride(from: 0, to: other.rows, by: width) {
+        var panel = panels._mutatingExtracting(first * inner..<(first + width) * inner)
+        packPanel(
+          of: other.elements.span.extracting((first * inner)...),
+          rows: Swift.min(width, other.rows - first), stride: inner, inner: inner, into: &panel,
+          on: instructions)
+      }
+      var product = multiplied(
+        by: panels.span, columns: other.rows, layout: .packed(inner: inner, on: instructions),
+        on: instructions)
+      if alpha != 1 {
+        var elements = product.elements.mutableSpan
+        scale(&elements, by: alpha, on: instructions)
+      }
+      return product
     }
   }
 
   /// `self * other`: `[rows, n]` for an other of `[columns, n]`.
-  func multiplied(by other: Matrix) -> Matrix {
+  func multiplied(by other: Matrix, on instructions: InstructionSet = .best) -> Matrix {
     precondition(columns == other.rows, "inner dimensions differ")
-    return unsafe product(other, columns: other.columns) { left, right, result in
-      unsafe SingleProduct.plain(
-        left, right, into: result, rows: rows, columns: other.columns, inner: columns)
+    let width = instructions.panelWidth
+    let stride = (other.columns + width - 1) / width * width
+    // A copy whose rows have room for whole panels.
+    return withScratch(other.rows * stride) { padded in
+      for row in 0..<other.rows {
+        var target = padded._mutatingExtracting(row * stride..<(row + 1) * stride)
+        for index in other.columns..<stride { target[index] = 0 }
+        var elements = target._mutatingExtracting(0..<other.columns)
+        elements.copy(from: other.rowSpan(row))
+      }
+      return multiplied(
+        by: padded.span, columns: other.columns,
+        layout: .rowMajor(stride: stride, on: instructions), on: instructions)
     }
   }
 
-  private func product(
-    _ other: Matrix, columns resultColumns: Int,
-    _ body: (MatrixPointer, MatrixPointer, MutableMatrixPointer) -> Void
+  private func multiplied(
+    by panels: Span<Float>, columns resultColumns: Int, layout: PanelLayout,
+    on instructions: InstructionSet
   ) -> Matrix {
-    let count = rows * resultColumns
-    let source = elements
-    let product = unsafe [Float](unsafeUninitializedCapacity: count) { result, initialized in
-      unsafe source.withUnsafeBufferPointer { left in
-        unsafe other.elements.withUnsafeBufferPointer { right in
-          guard let leftBase = left.baseAddress, let rightBase = right.baseAddress,
-            let resultBase = result.baseAddress, columns > 0
-          else {
-            unsafe result.initialize(repeating: 0)
-            return
-          }
-          unsafe body(
-            MatrixPointer(base: leftBase, stride: columns),
-            MatrixPointer(base: rightBase, stride: other.columns),
-            MutableMatrixPointer(base: resultBase, stride: resultColumns))
+    let (inner, height) = (columns, instructions.stripHeight)
+    return Matrix(rows: rows, columns: resultColumns) { result in
+      withScratch(inner * height) { strip in
+        for first in stride(from: 0, to: rows, by: height) {
+          let rows = first..<Swift.min(first + height, rows)
+          packStrip(of: self, rows: rows, into: &strip, on: instructions)
+          let product = StripProduct(
+            rows: rows.count, columns: resultColumns, inner: inner, layout: layout,
+            instructions: instructions)
+          product(strip.span, panels, into: result, row: first, column: 0)
         }
       }
-      initialized = count
     }
-    return Matrix(rows: rows, columns: resultColumns, elements: product)
   }
 
   /// A copy of some rows and columns.
@@ -66,13 +86,6 @@ extension Matrix {
         }
       }
     }
-  }
-
-  /// Adds another matrix of the same shape.
-  package mutating func add(_ other: Matrix) {
-    precondition(rows == other.rows && columns == other.columns, "shapes differ")
-    var target = elements.mutableSpan
-    Kernels.add(other.elements.span, to: &target)
   }
 }
 

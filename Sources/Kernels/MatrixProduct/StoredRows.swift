@@ -4,17 +4,20 @@ package import TensorCore
 
 /// Some rows of a stored matrix in float32, in the order given: an embedding look-up.
 ///
+/// - Parameters:
+///   - tensor: `[rows, columns]`.
+///   - indices: Which rows.
+///   - workers: Threads.
 /// - Returns: `[indices.count, columns]`.
 /// - Precondition: Every index is a row of the matrix.
-package func rows(of tensor: EncodedTensor, _ indices: [Int]) -> Matrix {
-  let columns = tensor.shape.columns
-  var matrix = Matrix(rows: indices.count, columns: columns)
-  matrix.withSharedRows { target in
-    for (row, index) in indices.enumerated() {
-      target.withRow(row) { widen(tensor, rows: index..<index + 1, into: &$0) }
+package func rows(
+  of tensor: EncodedTensor, _ indices: [Int], workers: Workers = Workers(count: 1)
+) -> Matrix {
+  Matrix(rows: indices.count, columns: tensor.shape.columns) { target in
+    target.forEachRow(workers: workers) { row, elements in
+      widen(tensor, rows: indices[row]..<indices[row] + 1, into: &elements)
     }
   }
-  return matrix
 }
 
 /// All elements of a stored tensor in float32; for vectors and other small tensors.

@@ -5,12 +5,22 @@ package import TensorCore
 /// Products of activations with weights as they are stored: Y = X W^T.
 ///
 /// X is `[N, in]`, W `[out, in]`, Y `[N, out]`. The weights are never held in float32 as a whole: a
-/// block of rows that fits the cache is widened, used for many tokens, and forgotten.
+/// block of rows that fits the cache is widened into the layout of the kernels, used for many
+/// tokens, and forgotten.
 package enum WeightProduct {
-  /// Most elements of a block of widened weights: half a megabyte, half of a common L2 cache.
-  private static let blockElementCount = 1 << 17
-  /// Tokens that share one widening; more than that would leave threads without work.
+  /// Most elements of a block of widened weights: a quarter of a common L2 cache.
+  private static let blockElementCount = 1 << 16
+  /// Tokens that share one widening; more than that would leave threads without work at the end.
   private static let tokensPerItem = 1024
+
+  /// A block of the result: rows of one of the weights, strips of the input.
+  private struct Item: Sendable {
+    let weight: Int
+    let rows: Range<Int>
+    let strips: Range<Int>
+
+    var cost: Int { rows.count * strips.count }
+  }
 
   /// Multiplies all tokens with a weight matrix.
   ///
@@ -24,57 +34,161 @@ package enum WeightProduct {
   package static func multiply(
     _ input: Matrix, by weight: EncodedTensor, rows: Range<Int>? = nil, workers: Workers
   ) -> Matrix {
+    let packed = PackedRows(input, workers: workers)
     let rows = rows ?? 0..<weight.shape.rows
-    precondition(weight.shape.columns == input.columns, "activations do not fit the weights")
-    var output = Matrix(rows: input.rows, columns: rows.count)
-    guard input.rows > 0 else { return output }
-    let blockRows = blockRowCount(columns: input.columns)
-    let rowBlocks = (rows.count + blockRows - 1) / blockRows
-    let tokenBlocks = (input.rows + tokensPerItem - 1) / tokensPerItem
-    output.withSharedRows { output in
-      workers.forEach(rowBlocks * tokenBlocks) { item in
-        let first = rows.lowerBound + item % rowBlocks * blockRows
-        let block = first..<min(first + blockRows, rows.upperBound)
-        let token = item / rowBlocks * tokensPerItem
-        multiplyBlock(
-          input, tokens: token..<min(token + tokensPerItem, input.rows), by: weight, rows: block,
-          into: output, column: first - rows.lowerBound)
+    return Matrix(rows: packed.rows, columns: rows.count) { output in
+      forEachItem(packed, [weight], rows: [rows], workers: workers) { item in
+        multiply(packed, item, by: weight, into: output, column: -rows.lowerBound)
       }
     }
-    return output
   }
 
-  /// Multiplies on the calling thread, for callers that divide the work in another way.
-  package static func multiplyAlone(_ input: Matrix, by weight: EncodedTensor) -> Matrix {
-    multiply(input, by: weight, workers: Workers(count: 1))
+  /// Multiplies the same tokens with several weight matrices, all in one parallel run.
+  ///
+  /// - Parameters:
+  ///   - input: Activations `[N, in]`.
+  ///   - weights: Stored weights, `[out, in]` each.
+  ///   - workers: Threads. The result does not depend on their number.
+  /// - Returns: `[N, out]` for each of the weights.
+  package static func multiply(
+    _ input: PackedRows, by weights: [EncodedTensor], workers: Workers
+  ) -> [Matrix] {
+    var outputs: [Matrix] = []
+    func lend(_ index: Int, _ shared: [SharedRows]) {
+      guard index < weights.count else {
+        forEachItem(input, weights, rows: weights.map { 0..<$0.shape.rows }, workers: workers) {
+          multiply(input, $0, by: weights[$0.weight], into: shared[$0.weight], column: 0)
+        }
+        return
+      }
+      let output = Matrix(rows: input.rows, columns: weights[index].shape.rows) { rows in
+        lend(index + 1, shared + [rows])
+      }
+      outputs.append(output)
+    }
+    lend(0, [])
+    return outputs.reversed()
   }
 
-  private static func blockRowCount(columns: Int) -> Int {
-    let rows = blockElementCount / max(columns, 1)
-    return min(max(rows / 16 * 16, 16), 256)
+  /// Multiplies with one weight matrix.
+  ///
+  /// Parameters and result as for several.
+  package static func multiply(
+    _ input: PackedRows, by weight: EncodedTensor, workers: Workers
+  ) -> Matrix {
+    Matrix(rows: input.rows, columns: weight.shape.rows) { output in
+      forEachItem(input, [weight], rows: [0..<weight.shape.rows], workers: workers) {
+        multiply(input, $0, by: weight, into: output, column: 0)
+      }
+    }
   }
 
-  private static func multiplyBlock(
-    _ input: Matrix, tokens: Range<Int>, by weight: EncodedTensor, rows: Range<Int>,
-    into output: SharedRows, column: Int
+  /// Adds the product with a weight matrix to a matrix: Y = Y + X W^T.
+  ///
+  /// - Parameters:
+  ///   - input: X `[N, in]`.
+  ///   - weight: W `[out, in]`, as it is stored.
+  ///   - target: Y `[N, out]`; each element is changed by one addition of its finished product.
+  ///   - workers: Threads. The result does not depend on their number.
+  package static func add(
+    _ input: PackedRows, by weight: EncodedTensor, to target: inout Matrix, workers: Workers
   ) {
-    let inner = input.columns
-    let widened = unsafe [Float](unsafeUninitializedCapacity: rows.count * inner) { buffer, count in
-      var span = unsafe MutableSpan(_unsafeElements: buffer)
-      widen(weight, rows: rows, into: &span)
-      count = buffer.count
-    }
-    unsafe input.elements.withUnsafeBufferPointer { inputBuffer in
-      unsafe widened.withUnsafeBufferPointer { weights in
-        guard let inputBase = inputBuffer.baseAddress, let weightBase = weights.baseAddress,
-          let outputBase = unsafe output.address(row: tokens.lowerBound, column: column)
-        else { return }
-        unsafe SingleProduct.transposed(
-          MatrixPointer(base: inputBase + tokens.lowerBound * inner, stride: inner),
-          MatrixPointer(base: weightBase, stride: inner),
-          into: MutableMatrixPointer(base: outputBase, stride: output.columns),
-          rows: tokens.count, columns: rows.count, inner: inner)
+    precondition(
+      target.rows == input.rows && target.columns == weight.shape.rows, "shapes differ")
+    let ones = [Float](repeating: 1, count: input.stripHeight)
+    target.withSharedRows { target in
+      forEachItem(input, [weight], rows: [0..<weight.shape.rows], workers: workers) { item in
+        forEachTile(input, strips: item.strips, by: weight, rows: item.rows) { rows, tile in
+          addRows(
+            tile.span, stride: item.rows.count, columns: item.rows.count, factors: ones.span,
+            to: target, rows: rows, column: item.rows.lowerBound, on: input.instructions)
+        }
       }
     }
+  }
+
+  /// Calls `body` with each tile of a product, `[rows.count, weight rows]`, on the calling thread.
+  ///
+  /// - Parameters:
+  ///   - input: Activations.
+  ///   - strips: Which strips of them.
+  ///   - weight: Stored weights.
+  ///   - rows: Which rows of the weights: columns of the tile.
+  ///   - body: Is given the rows of a strip and the tile, which it may change.
+  static func forEachTile(
+    _ input: PackedRows, strips: Range<Int>, by weight: EncodedTensor, rows: Range<Int>,
+    _ body: (_ rows: Range<Int>, _ tile: inout MutableSpan<Float>) -> Void
+  ) {
+    let instructions = input.instructions
+    withPanels(of: weight, rows: rows, on: instructions) { panels in
+      withScratch(input.stripHeight * rows.count) { tile in
+        for strip in strips {
+          let tokens = input.rows(ofStrip: strip)
+          let product = StripProduct(
+            rows: tokens.count, columns: rows.count, inner: input.columns,
+            layout: .packed(inner: input.columns, on: instructions), instructions: instructions)
+          product(input.strips.rowSpan(strip), panels, into: &tile, stride: rows.count)
+          body(tokens, &tile)
+        }
+      }
+    }
+  }
+
+  /// Lends widened rows of weights in panels.
+  static func withPanels<Result>(
+    of weight: EncodedTensor, rows: Range<Int>, on instructions: InstructionSet,
+    _ body: (Span<Float>) -> Result
+  ) -> Result {
+    withScratch(instructions.panelElementCount(rows: rows.count, inner: weight.shape.columns)) {
+      packPanels(weight, rows: rows, into: &$0, on: instructions)
+      return body($0.span)
+    }
+  }
+
+  /// Rows of weights that are widened together: whole panels.
+  static func blockRowCount(inner: Int, on instructions: InstructionSet) -> Int {
+    let width = instructions.panelWidth
+    return min(max(blockElementCount / max(inner, 1) / width, 1) * width, 256)
+  }
+
+  private static func multiply(
+    _ input: PackedRows, _ item: Item, by weight: EncodedTensor, into output: SharedRows,
+    column: Int
+  ) {
+    let instructions = input.instructions
+    withPanels(of: weight, rows: item.rows, on: instructions) { panels in
+      for strip in item.strips {
+        let rows = input.rows(ofStrip: strip)
+        let product = StripProduct(
+          rows: rows.count, columns: item.rows.count, inner: input.columns,
+          layout: .packed(inner: input.columns, on: instructions), instructions: instructions)
+        product(
+          input.strips.rowSpan(strip), panels, into: output, row: rows.lowerBound,
+          column: item.rows.lowerBound + column)
+      }
+    }
+  }
+
+  /// Runs the blocks of some products on all threads, the largest first.
+  private static func forEachItem(
+    _ input: PackedRows, _ weights: [EncodedTensor], rows: [Range<Int>], workers: Workers,
+    _ body: @Sendable (Item) -> Void
+  ) {
+    let blockRows = blockRowCount(inner: input.columns, on: input.instructions)
+    let stripsPerItem = max(tokensPerItem / input.stripHeight, 1)
+    var items: [Item] = []
+    for (index, (weight, rows)) in zip(weights, rows).enumerated() {
+      precondition(weight.shape.columns == input.columns, "activations do not fit the weights")
+      for first in stride(from: rows.lowerBound, to: rows.upperBound, by: blockRows) {
+        for strip in stride(from: 0, to: input.strips.rows, by: stripsPerItem) {
+          items.append(
+            Item(
+              weight: index, rows: first..<min(first + blockRows, rows.upperBound),
+              strips: strip..<min(strip + stripsPerItem, input.strips.rows)))
+        }
+      }
+    }
+    let ordered = items.sorted { $0.cost > $1.cost }
+    workers.forEach(ordered.count) { body(ordered[$0]) }
   }
 }

@@ -16,11 +16,25 @@ package enum RMSNorm {
     _ input: Matrix, weight: [Float], epsilon: Float, workers: Workers
   ) -> Matrix {
     precondition(weight.count == input.columns, "a weight for each column")
-    var output = input
-    output.forEachRow(workers: workers) { _, row in
-      normalize(&row, weight: weight.span, epsilon: epsilon)
+    return Matrix(rows: input.rows, columns: input.columns) { output in
+      output.forEachRow(workers: workers) { row, elements in
+        elements.copy(from: input.rowSpan(row))
+        normalize(&elements, weight: weight.span, epsilon: epsilon)
+      }
     }
-    return output
+  }
+
+  /// Normalises each row of a matrix into the layout that products read.
+  ///
+  /// Parameters as for a matrix.
+  package static func pack(
+    _ input: Matrix, weight: [Float], epsilon: Float, workers: Workers
+  ) -> PackedRows {
+    precondition(weight.count == input.columns, "a weight for each column")
+    return PackedRows(rows: input.rows, columns: input.columns, workers: workers) { row, elements in
+      elements.copy(from: input.rowSpan(row))
+      normalize(&elements, weight: weight.span, epsilon: epsilon)
+    }
   }
 
   /// Normalises some columns of each row, in place.

@@ -10,25 +10,19 @@ struct LatentAttentionLayer {
   let normEpsilon: Float
   let workers: Workers
 
+  /// Adds the layer's output to the residual stream.
+  ///
   /// - Parameters:
   ///   - input: `[N, d]`, all sequences one after the other.
   ///   - sequences: The rows of each.
   ///   - caches: One for each sequence; the new tokens are appended.
-  /// - Returns: `[N, d]`.
-  func apply(_ input: Matrix, sequences: [Range<Int>], caches: inout [LatentCache]) -> Matrix {
-    var query = input
-    if let down = weights.queryDown {
-      query = RMSNorm.normalize(
-        WeightProduct.multiply(input, by: down, workers: workers), weight: weights.queryNorm,
-        epsilon: ModelConfiguration.latentNormEpsilon, workers: workers)
-    }
-    let queries = WeightProduct.multiply(query, by: weights.query, workers: workers)
-    var latents = WeightProduct.multiply(input, by: weights.latentDown, workers: workers)
-    RMSNorm.normalize(
-      &latents, columns: 0..<dimensions.latentRank, weight: weights.latentNorm,
-      epsilon: ModelConfiguration.latentNormEpsilon, workers: workers)
+  ///   - hidden: `[N, d]`.
+  func apply(
+    _ input: PackedRows, sequences: [Range<Int>], caches: inout [LatentCache],
+    adding hidden: inout Matrix
+  ) {
+    let (queries, latents) = project(input)
     for (index, rows) in sequences.enumerated() { caches[index].append(latents, rows: rows) }
-
     let attention = LatentAttention(
       heads: dimensions.heads, rank: dimensions.latentRank,
       nopeDimension: dimensions.nopeDimension, ropeDimension: dimensions.ropeDimension,
@@ -39,6 +33,21 @@ struct LatentAttentionLayer {
         LatentAttention.Sequence(rows: rows, cache: cache.rows)
       },
       workers: workers)
-    return WeightProduct.multiply(mixed, by: weights.output, workers: workers)
+    WeightProduct.add(
+      PackedRows(mixed, workers: workers), by: weights.output, to: &hidden, workers: workers)
+  }
+
+  /// Queries `[N, heads * (nope + rope)]` and normalised latents with shared keys `[N, rank + rope]`.
+  private func project(_ input: PackedRows) -> (queries: Matrix, latents: Matrix) {
+    var products = WeightProduct.multiply(
+      input, by: [weights.latentDown, weights.queryDown ?? weights.query], workers: workers)
+    RMSNorm.normalize(
+      &products[0], columns: 0..<dimensions.latentRank, weight: weights.latentNorm,
+      epsilon: ModelConfiguration.latentNormEpsilon, workers: workers)
+    guard weights.queryDown != nil else { return (products[1], products[0]) }
+    let query = RMSNorm.pack(
+      products[1], weight: weights.queryNorm, epsilon: ModelConfiguration.latentNormEpsilon,
+      workers: workers)
+    return (WeightProduct.multiply(query, by: weights.query, workers: workers), products[0])
   }
 }

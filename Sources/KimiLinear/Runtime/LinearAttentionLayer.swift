@@ -16,25 +16,36 @@ struct LinearAttentionLayer {
   let kernel: KimiDeltaKernel
   let workers: Workers
 
+  /// Adds the layer's output to the residual stream.
+  ///
   /// - Parameters:
   ///   - input: `[N, d]`, all sequences one after the other.
   ///   - sequences: The rows of each.
   ///   - states: One for each sequence; brought up to date.
-  /// - Returns: `[N, d]`.
+  ///   - hidden: `[N, d]`.
   func apply(
-    _ input: Matrix, sequences: [Range<Int>], states: inout [LinearAttentionState]
-  ) -> Matrix {
+    _ input: PackedRows, sequences: [Range<Int>], states: inout [LinearAttentionState],
+    adding hidden: inout Matrix
+  ) {
+    // Everything that reads the input, in one parallel run.
+    let projected = WeightProduct.multiply(
+      input,
+      by: [
+        weights.query, weights.key, weights.value, weights.forgetDown, weights.gateDown,
+        weights.beta,
+      ],
+      workers: workers)
     let queries = convolved(
-      input, weights.query, weights.queryConvolution, sequences, &states, \.queryConvolution)
+      projected[0], weights.queryConvolution, sequences, &states, \.queryConvolution)
     let keys = convolved(
-      input, weights.key, weights.keyConvolution, sequences, &states, \.keyConvolution)
+      projected[1], weights.keyConvolution, sequences, &states, \.keyConvolution)
     let values = convolved(
-      input, weights.value, weights.valueConvolution, sequences, &states, \.valueConvolution)
-    var decay = product(product(input, weights.forgetDown), weights.forgetUp)
+      projected[2], weights.valueConvolution, sequences, &states, \.valueConvolution)
+    var decay = WeightProduct.multiply(projected[3], by: weights.forgetUp, workers: workers)
     kimiDeltaLogDecay(
       &decay, rateLogarithms: weights.logDecayRate, bias: weights.decayBias,
       shape: dimensions.deltaShape, workers: workers)
-    var beta = product(input, weights.beta)
+    var beta = projected[5]
     beta.forEachRow(workers: workers) { _, row in sigmoid(&row) }
 
     var deltas = states.indices.map { states[$0].lend(\.delta) }
@@ -43,25 +54,21 @@ struct LinearAttentionLayer {
       sequences: sequences, states: &deltas, shape: dimensions.deltaShape, workers: workers)
     for index in states.indices { states[index].delta = deltas[index] }
 
-    let gate = product(product(input, weights.gateDown), weights.gateUp)
+    let gate = WeightProduct.multiply(projected[4], by: weights.gateUp, workers: workers)
     gatedHeadNorm(
       &mixed, gate: gate, weight: weights.outputNorm, epsilon: normEpsilon, workers: workers)
-    return product(mixed, weights.output)
-  }
-
-  private func product(_ input: Matrix, _ weight: EncodedTensor) -> Matrix {
-    WeightProduct.multiply(input, by: weight, workers: workers)
+    WeightProduct.add(
+      PackedRows(mixed, workers: workers), by: weights.output, to: &hidden, workers: workers)
   }
 
   private func convolved(
-    _ input: Matrix, _ projection: EncodedTensor, _ taps: ShortConvolutionWeights,
-    _ sequences: [Range<Int>],
+    _ input: Matrix, _ taps: ShortConvolutionWeights, _ sequences: [Range<Int>],
     _ states: inout [LinearAttentionState],
     _ state: WritableKeyPath<LinearAttentionState, ShortConvolutionState>
   ) -> Matrix {
     var convolutionStates = states.indices.map { states[$0].lend(state) }
     let output = shortConvolution(
-      product(input, projection), weights: taps, sequences: sequences, states: &convolutionStates,
+      input, weights: taps, sequences: sequences, states: &convolutionStates,
       workers: workers)
     for index in states.indices { states[index][keyPath: state] = convolutionStates[index] }
     return output

@@ -39,6 +39,7 @@ package struct Model: Sendable {
   ///   - workers: Threads that unpack.
   /// - Throws: `ModelError.missingTensor`, `.compressedTooLarge`, or what is wrong with a compressed block.
   package init(_ checked: CheckedCheckpoint, workers: Workers = Workers(count: 1)) throws {
+    FreedMemory.keep()
     name = checked.checkpoint.path.string
     configuration = checked.configuration
     let unpacked = checked.tensors.tensors.filter(\.isCompressed).reduce(0) { $0 + $1.byteCount }
@@ -62,15 +63,16 @@ package struct Model: Sendable {
   package func run(
     _ tokens: [Int], sequences: [Range<Int>], states: inout [SequenceState], options: Options
   ) throws -> Matrix {
-    var hidden = try embed(tokens)
+    var hidden = try embed(tokens, options)
     options.clock?.ended(.embedding)
     for (index, layer) in weights.layers.enumerated() {
-      let normalized = norm(hidden, layer.inputNorm, options)
-      hidden.add(
-        attend(normalized, layer.attention, index, sequences, &states, options))
+      let normalized = RMSNorm.pack(
+        hidden, weight: layer.inputNorm, epsilon: configuration.normEpsilon,
+        workers: options.workers)
+      attend(normalized, layer.attention, index, sequences, &states, adding: &hidden, options)
       options.clock?.ended(configuration.isLinearAttention(layer: index) ? .kda : .mla)
       let input = norm(hidden, layer.feedForwardNorm, options)
-      hidden.add(feedForward(input, layer.feedForward, options))
+      feedForward(input, layer.feedForward, adding: &hidden, options)
       options.clock?.ended(configuration.layers[index].hasExperts ? .experts : .dense)
     }
     for (index, rows) in sequences.enumerated() { states[index].tokenCount += rows.count }
@@ -90,11 +92,11 @@ package struct Model: Sendable {
 
   // MARK: - Parts of a layer
 
-  private func embed(_ tokens: [Int]) throws -> Matrix {
+  private func embed(_ tokens: [Int], _ options: Options) throws -> Matrix {
     for id in tokens where !(0..<configuration.vocabularySize).contains(id) {
       throw ModelError.tokenOutOfRange(id: id, vocabularySize: configuration.vocabularySize)
     }
-    return rows(of: weights.embedding, tokens)
+    return rows(of: weights.embedding, tokens, workers: options.workers)
   }
 
   private func norm(_ input: Matrix, _ weight: [Float], _ options: Options) -> Matrix {
@@ -102,53 +104,57 @@ package struct Model: Sendable {
       input, weight: weight, epsilon: configuration.normEpsilon, workers: options.workers)
   }
 
+  /// Adds the attention of one layer to the residual stream.
   private func attend(
-    _ input: Matrix, _ attention: ModelWeights.Attention, _ layer: Int,
-    _ sequences: [Range<Int>], _ states: inout [SequenceState], _ options: Options
-  ) -> Matrix {
+    _ input: PackedRows, _ attention: ModelWeights.Attention, _ layer: Int,
+    _ sequences: [Range<Int>], _ states: inout [SequenceState], adding hidden: inout Matrix,
+    _ options: Options
+  ) {
     switch attention {
     case .linear(let weights):
-      guard let dimensions = configuration.linearAttention else { return input }
+      guard let dimensions = configuration.linearAttention else { return }
       let attention = LinearAttentionLayer(
         weights: weights, dimensions: dimensions, normEpsilon: configuration.normEpsilon,
         kernel: options.kernel, workers: options.workers)
       var parts = states.indices.map {
         states[$0].lendLinear(layer) ?? LinearAttentionState(dimensions)
       }
-      let output = attention.apply(input, sequences: sequences, states: &parts)
+      attention.apply(input, sequences: sequences, states: &parts, adding: &hidden)
       for index in states.indices { states[index].layers[layer] = .linear(parts[index]) }
-      return output
     case .latent(let weights):
-      guard let dimensions = configuration.latentAttention else { return input }
+      guard let dimensions = configuration.latentAttention else { return }
       let attention = LatentAttentionLayer(
         weights: weights, dimensions: dimensions, normEpsilon: configuration.normEpsilon,
         workers: options.workers)
       var caches = states.indices.map {
         states[$0].lendLatent(layer) ?? LatentCache(width: dimensions.cacheWidth)
       }
-      let output = attention.apply(input, sequences: sequences, caches: &caches)
+      attention.apply(input, sequences: sequences, caches: &caches, adding: &hidden)
       for index in states.indices { states[index].layers[layer] = .latent(caches[index]) }
-      return output
     }
   }
 
+  /// Adds the feed-forward part of one layer to the residual stream.
   private func feedForward(
-    _ input: Matrix, _ part: ModelWeights.FeedForward, _ options: Options
-  ) -> Matrix {
+    _ input: Matrix, _ part: ModelWeights.FeedForward, adding hidden: inout Matrix,
+    _ options: Options
+  ) {
+    func allTokens(_ weights: FeedForwardWeights) -> FeedForwardMember {
+      FeedForwardMember(
+        weights: weights, tokens: Array(0..<input.rows),
+        factors: [Float](repeating: 1, count: input.rows))
+    }
+    let members: [FeedForwardMember]
     switch part {
     case .dense(let weights):
-      return weights.apply(input, workers: options.workers)
+      members = [allTokens(weights)]
     case .experts(let weights):
       let logits = WeightProduct.multiply(input, by: weights.gate, workers: options.workers)
-      let choices = weights.router.choose(logits, workers: options.workers)
+      let routed = weights.router.choose(logits, workers: options.workers)
       options.clock?.ended(.router)
-      var output = ExpertMixture.apply(
-        input, choices: choices, experts: weights.experts, workers: options.workers)
-      if let shared = weights.shared {
-        output.add(shared.apply(input, workers: options.workers))
-      }
-      return output
+      members = routed.members(weights.experts) + (weights.shared.map { [allTokens($0)] } ?? [])
     }
+    FeedForwardMixture.add(input, through: members, to: &hidden, workers: options.workers)
   }
 }
 

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Operands of products in the order in which the micro-kernel reads them: blocks of 16 rows and 16
+// columns are loaded row by row, turned over in registers and stored column by column.
+
+/// Sixteen vectors as the rows of a matrix: afterwards vector i holds what was lane i of each.
+static inline __attribute__((always_inline)) void NAME(transpose)(float16 *rows) {
+  // Four rounds that exchange lanes of vectors 8, 4, 2 and 1 apart.
+  UNROLL for (int i = 0; i < 8; i++) {
+    const float16 low = rows[i], high = rows[i + 8];
+    rows[i] = __builtin_shufflevector(
+        low, high, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+    rows[i + 8] = __builtin_shufflevector(
+        low, high, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+  }
+  UNROLL for (int half = 0; half < 16; half += 8) {
+    UNROLL for (int i = half; i < half + 4; i++) {
+      const float16 low = rows[i], high = rows[i + 4];
+      rows[i] = __builtin_shufflevector(
+          low, high, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);
+      rows[i + 4] = __builtin_shufflevector(
+          low, high, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
+    }
+  }
+  UNROLL for (int quarter = 0; quarter < 16; quarter += 4) {
+    UNROLL for (int i = quarter; i < quarter + 2; i++) {
+      const float16 low = rows[i], high = rows[i + 2];
+      rows[i] = __builtin_shufflevector(
+          low, high, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+      rows[i + 2] = __builtin_shufflevector(
+          low, high, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+    }
+  }
+  UNROLL for (int i = 0; i < 16; i += 2) {
+    const float16 low = rows[i], high = rows[i + 1];
+    rows[i] = __builtin_shufflevector(
+        low, high, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30);
+    rows[i + 1] = __builtin_shufflevector(
+        low, high, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
+  }
+}
+
+// Strips ------------------------------------------------------------------------------------------
+
+static void NAME(pack_strip)(
+    const float *const *rows, size_t count, size_t inner, float *strip) {
+  size_t k = 0;
+  for (; k + LANES <= inner; k += LANES) {
+    float16 block[LANES];
+    UNROLL for (int r = 0; r < LANES; r++) {
+      block[r] = r < PRODUCT_ROWS && (size_t)r < count ? LOAD(rows[r] + k) : ALL(0);
+    }
+    NAME(transpose)(block);
+    // Each store writes past its column; the next one puts that right, but not behind the end.
+    UNROLL for (int c = 0; c < LANES; c++) {
+      float *column = strip + (k + c) * PRODUCT_ROWS;
+      if ((inner - k - c) * PRODUCT_ROWS >= LANES) {
+        STORE(column, block[c]);
+      } else {
+        memcpy(column, &block[c], PRODUCT_ROWS * sizeof(float));
+      }
+    }
+  }
+  for (; k < inner; k++) {
+    for (size_t r = 0; r < PRODUCT_ROWS; r++) {
+      strip[k * PRODUCT_ROWS + r] = r < count ? rows[r][k] : 0.0f;
+    }
+  }
+}
+
+// Panels ------------------------------------------------------------------------------------------
+
+/// Sixteen stored elements as float32; the values of `widening_body.h`, to the last bit.
+static inline __attribute__((always_inline)) void NAME(widen_lanes)(
+    const enum kiln_weight_type type, const uint8_t *source, float scale, float16 *lanes) {
+  if (type == KILN_WEIGHT_F32) {
+    memcpy(lanes, source, sizeof *lanes);
+  } else if (type == KILN_WEIGHT_BF16) {
+    ushort16 halves;
+    memcpy(&halves, source, sizeof halves);
+    *lanes = (float16)(__builtin_convertvector(halves, uint16lanes) << 16);
+  } else if (type == KILN_WEIGHT_F16) {
+    ushort16 halves;
+    memcpy(&halves, source, sizeof halves);
+    const uint16lanes bits = __builtin_convertvector(halves, uint16lanes);
+    const uint16lanes magnitude = (bits & 0x7FFF) << 13;
+    const uint16lanes exponent = magnitude & (0x7C00u << 13);
+    const uint16lanes infinite = (uint16lanes)(exponent == (0x7C00u << 13));
+    const uint16lanes normal = magnitude + ((127 - 15) << 23) + (infinite & ((128 - 16) << 23));
+    const uint16lanes leading_one = (uint16lanes)(113u << 23);
+    const float16 difference = (float16)(magnitude + leading_one) - (float16)leading_one;
+    const uint16lanes small = (uint16lanes)(exponent == 0);
+    *lanes = (float16)((((uint16lanes)difference & small) | (normal & ~small)) |
+                       ((bits & 0x8000) << 16));
+  } else if (type == KILN_WEIGHT_INT8) {
+    uchar16 codes;
+    memcpy(&codes, source, sizeof codes);
+    const int16lanes numbers = __builtin_convertvector(codes, int16lanes) - 128;
+    *lanes = __builtin_convertvector(numbers, float16) * ALL(scale);
+  } else {
+    uchar8 pairs;
+    memcpy(&pairs, source, sizeof pairs);
+    const uchar16 twice = __builtin_shufflevector(
+        pairs, pairs, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    const int16lanes shift = {0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4};
+    const int16lanes numbers =
+        ((__builtin_convertvector(twice, int16lanes) >> shift) & 15) - 8;
+    *lanes = __builtin_convertvector(numbers, float16) * ALL(scale);
+  }
+}
+
+/// Bits of an element.
+static inline __attribute__((always_inline)) size_t NAME(weight_bits)(
+    const enum kiln_weight_type type) {
+  return type == KILN_WEIGHT_F32 ? 32 : type == KILN_WEIGHT_INT8 ? 8 : type == KILN_WEIGHT_INT4 ? 4 : 16;
+}
+
+static inline __attribute__((always_inline)) float NAME(weight_scale)(
+    const enum kiln_weight_type type, const struct kiln_weight_rows *weights, size_t row,
+    size_t k) {
+  if (type != KILN_WEIGHT_INT8 && type != KILN_WEIGHT_INT4) return 1;
+  uint16_t half;
+  memcpy(&half, weights->scales + row * weights->scale_row_bytes + k / weights->group * 2, 2);
+  const uint32_t bits = (uint32_t)half << 16;
+  float scale;
+  memcpy(&scale, &bits, sizeof scale);
+  return scale;
+}
+
+/// Panels of one type: the type is a constant, so that nothing is chosen inside the loops.
+static inline __attribute__((always_inline)) void NAME(pack_panel_of)(
+    const enum kiln_weight_type type, const struct kiln_weight_rows *weights, size_t rows,
+    size_t inner, float *panel) {
+  enum { WIDTH = PRODUCT_GROUPS * LANES };
+  const size_t bits = NAME(weight_bits)(type);
+  for (size_t first = 0; first < WIDTH; first += LANES) {
+    for (size_t k = 0; k < inner; k += LANES) {
+      const size_t count = inner - k < LANES ? inner - k : LANES;
+      float16 block[LANES];
+      UNROLL for (int r = 0; r < LANES; r++) {
+        const size_t row = first + (size_t)r;
+        if (row >= rows) {
+          block[r] = ALL(0);
+          continue;
+        }
+        const uint8_t *source = weights->elements + row * weights->row_bytes + k * bits / 8;
+        const float scale = NAME(weight_scale)(type, weights, row, k);
+        if (count == LANES) {
+          NAME(widen_lanes)(type, source, scale, &block[r]);
+        } else {
+          uint8_t rest[LANES * sizeof(float)] = {0};
+          memcpy(rest, source, count * bits / 8);
+          NAME(widen_lanes)(type, rest, scale, &block[r]);
+        }
+      }
+      NAME(transpose)(block);
+      if (count == LANES) {
+        UNROLL for (int c = 0; c < LANES; c++) STORE(panel + (k + c) * WIDTH + first, block[c]);
+      } else {
+        for (size_t c = 0; c < count; c++) STORE(panel + (k + c) * WIDTH + first, block[c]);
+      }
+    }
+  }
+}
+
+#define KILN_PACK_PANEL(name, type) \
+  static __attribute__((noinline)) void NAME(name)( \
+      const struct kiln_weight_rows *weights, size_t rows, size_t inner, float *panel) { \
+    NAME(pack_panel_of)(type, weights, rows, inner, panel); \
+  }
+KILN_PACK_PANEL(pack_panel_f32, KILN_WEIGHT_F32)
+KILN_PACK_PANEL(pack_panel_bf16, KILN_WEIGHT_BF16)
+KILN_PACK_PANEL(pack_panel_f16, KILN_WEIGHT_F16)
+KILN_PACK_PANEL(pack_panel_int8, KILN_WEIGHT_INT8)
+KILN_PACK_PANEL(pack_panel_int4, KILN_WEIGHT_INT4)
+#undef KILN_PACK_PANEL
+
+static void NAME(pack_panel)(
+    const struct kiln_weight_rows *weights, size_t rows, size_t inner, float *panel) {
+  switch (weights->type) {
+  case KILN_WEIGHT_F32: NAME(pack_panel_f32)(weights, rows, inner, panel); break;
+  case KILN_WEIGHT_BF16: NAME(pack_panel_bf16)(weights, rows, inner, panel); break;
+  case KILN_WEIGHT_F16: NAME(pack_panel_f16)(weights, rows, inner, panel); break;
+  case KILN_WEIGHT_INT8: NAME(pack_panel_int8)(weights, rows, inner, panel); break;
+  case KILN_WEIGHT_INT4: NAME(pack_panel_int4)(weights, rows, inner, panel); break;
+  }
+}

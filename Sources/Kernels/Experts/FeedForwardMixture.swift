@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import TensorCore
+
+/// A gated layer and the tokens that go through it: an expert, the shared experts, a dense layer.
+package struct FeedForwardMember: Sendable {
+  /// Its matrices.
+  package let weights: FeedForwardWeights
+  /// Rows of the input, each at most once.
+  package let tokens: [Int]
+  /// What its output for each of them is multiplied with.
+  package let factors: [Float]
+
+  package init(weights: FeedForwardWeights, tokens: [Int], factors: [Float]) {
+    precondition(tokens.count == factors.count, "a factor for each token")
+    self.weights = weights
+    self.tokens = tokens
+    self.factors = factors
+  }
+}
+
+/// A weighted sum of gated layers, each over tokens of its own, added to the residual stream.
+///
+///     Y[t] = Y[t] + sum over members m with token t of factor * down_m (SiLU(gate_m x_t) * up_m x_t)
+///
+/// First each member takes its tokens through gate and up, whose tiles meet in the first-level cache;
+/// then each block of output columns takes all members through down. A block belongs to
+/// one thread, which adds the members in their order: the sum does not depend on the threads.
+package enum FeedForwardMixture {
+  /// Tokens of a member that are worked on at a time; their inputs stay in the cache.
+  private static let tokensPerItem = 384
+  /// Columns of gate and of up that are widened together.
+  private static let widthPerBlock = 64
+  /// Output columns of an item of the second part: few, so that there are items for all threads.
+  private static let outputsPerItem = 64
+
+  /// Some tokens of one member.
+  private struct Chunk: Sendable {
+    let member: Int
+    /// Indices into the tokens of the member.
+    let range: Range<Int>
+    /// Where the hidden rows of the chunk are: strips `[width, R]`.
+    let place: Range<Int>
+    let cost: Int
+  }
+
+  /// Adds the outputs of all members.
+  ///
+  /// - Parameters:
+  ///   - input: x `[N, d]`.
+  ///   - members: What each token goes through; sums run in their order.
+  ///   - output: Y `[N, d]`.
+  ///   - workers: Threads. The result does not depend on their number.
+  ///   - instructions: Which C kernels run.
+  /// - Complexity: 6 d width floating-point operations for each token of each member.
+  package static func add(
+    _ input: Matrix, through members: [FeedForwardMember], to output: inout Matrix,
+    workers: Workers, on instructions: InstructionSet = .best
+  ) {
+    precondition(output.rows == input.rows && output.columns == input.columns, "shapes differ")
+    let chunks = chunks(of: members, stripHeight: instructions.stripHeight)
+    let hiddenCount = chunks.last?.place.upperBound ?? 0
+    let hidden = Matrix(rows: 1, columns: hiddenCount) { hidden in
+      let ordered = chunks.sorted { $0.cost > $1.cost }
+      workers.forEach(ordered.count) { index in
+        let chunk = ordered[index]
+        hidden.withRow(0, columns: chunk.place) {
+          raise(input, members[chunk.member], chunk, into: &$0, on: instructions)
+        }
+      }
+    }
+    let columns = input.columns
+    output.withSharedRows { output in
+      workers.forEach((columns + outputsPerItem - 1) / outputsPerItem) { item in
+        let block = item * outputsPerItem..<min((item + 1) * outputsPerItem, columns)
+        lower(hidden, members, chunks, columns: block, into: output, on: instructions)
+      }
+    }
+  }
+
+  private static func chunks(of members: [FeedForwardMember], stripHeight: Int) -> [Chunk] {
+    var chunks: [Chunk] = []
+    var start = 0
+    let step = max(tokensPerItem / stripHeight, 1) * stripHeight
+    for (index, member) in members.enumerated() {
+      let width = member.weights.width
+      for first in stride(from: 0, to: member.tokens.count, by: step) {
+        let range = first..<min(first + step, member.tokens.count)
+        let strips = (range.count + stripHeight - 1) / stripHeight
+        let end = start + strips * stripHeight * width
+        chunks.append(
+          Chunk(member: index, range: range, place: start..<end, cost: range.count * width))
+        start = end
+      }
+    }
+    return chunks
+  }
+
+  /// SiLU(gate x) * up x for some tokens of a member, as strips `[width, R]`.
+  private static func raise(
+    _ input: Matrix, _ member: FeedForwardMember, _ chunk: Chunk,
+    into hidden: inout MutableSpan<Float>, on instructions: InstructionSet
+  ) {
+    let (inner, width, height) = (input.columns, member.weights.width, instructions.stripHeight)
+    let strips = (chunk.range.count + height - 1) / height
+    withScratch(strips * inner * height) { gathered in
+      for strip in 0..<strips {
+        var place = gathered._mutatingExtracting(
+          strip * inner * height..<(strip + 1) * inner * height)
+        packStrip(
+          of: input, rows: tokens(of: member, chunk, strip: strip, height: height), into: &place,
+          on: instructions)
+      }
+      for first in stride(from: 0, to: width, by: widthPerBlock) {
+        let block = first..<min(first + widthPerBlock, width)
+        WeightProduct.withPanels(of: member.weights.gate, rows: block, on: instructions) { gate in
+          WeightProduct.withPanels(of: member.weights.up, rows: block, on: instructions) { up in
+            for strip in 0..<strips {
+              let start = (strip * width + block.lowerBound) * height
+              var place = hidden._mutatingExtracting(start..<start + block.count * height)
+              raiseStrip(
+                gathered.span.extracting(strip * inner * height..<(strip + 1) * inner * height),
+                rows: tokens(of: member, chunk, strip: strip, height: height).count, inner: inner,
+                gate: gate, up: up, width: block.count, into: &place, on: instructions)
+            }
+          }
+        }
+      }
+    }
+  }
+
+  private static func raiseStrip(
+    _ strip: Span<Float>, rows: Int, inner: Int, gate: Span<Float>, up: Span<Float>, width: Int,
+    into hidden: inout MutableSpan<Float>, on instructions: InstructionSet
+  ) {
+    let product = StripProduct(
+      rows: rows, columns: width, inner: inner, layout: .packed(inner: inner, on: instructions),
+      instructions: instructions)
+    withScratch(rows * width) { gated in
+      withScratch(rows * width) { raised in
+        product(strip, gate, into: &gated, stride: width)
+        product(strip, up, into: &raised, stride: width)
+        siluMultiply(&gated, by: raised.span, on: instructions)
+      }
+      packStrip(
+        of: gated.span, rows: rows, stride: width, inner: width, into: &hidden, on: instructions)
+    }
+  }
+
+  /// Adds the outputs of all members in some columns.
+  private static func lower(
+    _ hidden: Matrix, _ members: [FeedForwardMember], _ chunks: [Chunk], columns: Range<Int>,
+    into output: SharedRows, on instructions: InstructionSet
+  ) {
+    let height = instructions.stripHeight
+    var sum = Matrix(rows: output.rows, columns: columns.count)
+    sum.withSharedRows { sum in
+      var next = 0
+      for (index, member) in members.enumerated() {
+        let first = next
+        while next < chunks.count, chunks[next].member == index { next += 1 }
+        WeightProduct.withPanels(of: member.weights.down, rows: columns, on: instructions) { down in
+          for chunk in chunks[first..<next] {
+            lowerChunk(
+              hidden.rowSpan(0).extracting(chunk.place), member, chunk, down, height: height,
+              into: sum, on: instructions)
+          }
+        }
+      }
+    }
+    for row in 0..<output.rows {
+      output.withRow(row, columns: columns) { Kernels.add(sum.rowSpan(row), to: &$0) }
+    }
+  }
+
+  private static func lowerChunk(
+    _ hidden: Span<Float>, _ member: FeedForwardMember, _ chunk: Chunk, _ down: Span<Float>,
+    height: Int, into sum: SharedRows, on instructions: InstructionSet
+  ) {
+    let (width, columns) = (member.weights.width, sum.columns)
+    withScratch(height * columns) { tile in
+      for (strip, first) in stride(from: 0, to: chunk.range.count, by: height).enumerated() {
+        let rows = tokens(of: member, chunk, strip: strip, height: height)
+        let product = StripProduct(
+          rows: rows.count, columns: columns, inner: width,
+          layout: .packed(inner: width, on: instructions), instructions: instructions)
+        product(
+          hidden.extracting(strip * width * height..<(strip + 1) * width * height), down,
+          into: &tile, stride: columns)
+        let start = chunk.range.lowerBound + first
+        addRows(
+          tile.span, stride: columns, columns: columns,
+          factors: member.factors.span.extracting(start..<start + rows.count), to: sum, rows: rows,
+          column: 0, on: instructions)
+      }
+    }
+  }
+
+  /// The tokens in one strip of a chunk.
+  private static func tokens(
+    of member: FeedForwardMember, _ chunk: Chunk, strip: Int, height: Int
+  ) -> ArraySlice<Int> {
+    let first = chunk.range.lowerBound + strip * height
+    return member.tokens[first..<min(first + height, chunk.range.upperBound)]
+  }
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CLinux
+
+/// What the allocator does with memory that was freed.
+package enum FreedMemory {
+  /// Keeps it in the process from now on, for the whole process.
+  ///
+  /// For programs that take and give back the same large buffers over and over: otherwise the system
+  /// maps and clears their pages each time.
+  package static func keep() {
+    isKept
+  }
+
+  private static let isKept: Void = kiln_keep_freed_memory()
+}
