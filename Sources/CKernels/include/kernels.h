@@ -5,8 +5,9 @@
 // Every function is compiled three times from one source (`*_body.h`) and takes the instruction
 // set to use. All of them give the same bits, but for sign and payload of NaN: the order of every
 // sum is fixed by lanes that are written out, products and sums are rounded separately (no fused
-// multiply-add), and there is no fast-math. Arrays may have any length and any alignment. `n`
-// counts elements.
+// multiply-add), and there is no fast-math. Kimi delta attention alone does use fused
+// multiply-adds: AVX2 and AVX-512 give the same bits, portable code for x86 differs in the last
+// ones. Arrays may have any length and any alignment. `n` counts elements.
 #ifndef KILN_KERNELS_H
 #define KILN_KERNELS_H
 
@@ -96,6 +97,12 @@ struct kiln_delta_head {
   /// [key_dimension, value_dimension], contiguous; replaced by the state after the last token.
   float *state;
 };
+
+/// Floats of scratch memory that `kiln_delta_passes` needs for a head.
+size_t kiln_delta_passes_workspace(const struct kiln_delta_head *head);
+/// The recurrence as it reads, in plain loops: the reference of the other two.
+void kiln_delta_passes(
+    enum kiln_instruction_set set, const struct kiln_delta_head *head, float *workspace);
 
 /// Floats of scratch memory that `kiln_delta_recurrent` needs for a head.
 size_t kiln_delta_recurrent_workspace(const struct kiln_delta_head *head);

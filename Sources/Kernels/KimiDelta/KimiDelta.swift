@@ -34,10 +34,18 @@ package struct KimiDeltaState: Sendable, Equatable {
 
 /// A way to compute Kimi delta attention; all agree within rounding.
 package enum KimiDeltaKernel: Sendable, Equatable {
-  /// Token by token, with the state in slices of columns that stay in the cache.
+  /// Token by token in four passes over the state, plain loops: what the others are compared with.
+  case passes
+  /// Token by token in one pass, with the state in slices of columns that stay in the cache.
   case recurrent
   /// Runs of `chunk` tokens as matrix products.
   case chunkwise(chunk: Int)
+
+  /// What measures fastest at any number of tokens, with AVX2 and with AVX-512.
+  package static let best = KimiDeltaKernel.recurrent
+
+  /// Tokens whose cuts the recurrent kernel does not notice: it prepares that many at a time.
+  package static let recurrentRun = 32
 
   /// The chunk that was fastest with AVX2 and with AVX-512: longer ones only add products of tokens
   /// with tokens, for a state that is in the cache anyway.
@@ -46,11 +54,12 @@ package enum KimiDeltaKernel: Sendable, Equatable {
 
 /// Kimi delta attention (KDA), fast; `referenceKimiDelta` has the equations.
 ///
-/// Both kernels fix the order of every sum: results do not depend on the number of threads, on
-/// the instruction set, or on what else is in the batch. `.recurrent` gives the same bits however
-/// a sequence is cut into calls; `.chunkwise` does if the cuts are multiples of the chunk. Against
-/// float64 the relative error (norm of the difference over norm) of outputs and states is below
-/// 1e-6 in all golden cases.
+/// All kernels fix the order of every sum: results do not depend on the number of threads or on what
+/// else is in the batch. They are the same bits with AVX2 and with AVX-512, whose fused
+/// multiply-adds portable code for x86 has to do without. `.recurrent` gives the same bits when a
+/// sequence is cut into calls at multiples of `KimiDeltaKernel.recurrentRun`, `.chunkwise` at
+/// multiples of the chunk, `.passes` anywhere. Against float64 the relative error (norm of the
+/// difference over norm) of outputs and states is below 1e-6 in all golden cases.
 ///
 /// - Parameters:
 ///   - kernel: How to compute.
@@ -65,12 +74,9 @@ package enum KimiDeltaKernel: Sendable, Equatable {
 ///   - workers: Threads; each head of each sequence is an item of work.
 ///   - instructions: Which C kernels run.
 /// - Returns: `[N, H * V]`.
-/// - Complexity: 7 * K * V flops a token and head for `.recurrent`, 6 * K * V + chunk * (2 K + 2 V)
-///   for `.chunkwise`.
-///   Measured on an AMD EPYC with AVX-512 (family 26), 32 heads, K = V = 128, T = 512, one thread,
-///   microseconds a token and head: recurrent 1.52 with AVX2 and 0.82 with AVX-512; chunks of 16
-///   1.50 and 0.95, chunks of 64 1.77 and 1.11. A single token: recurrent 2.7 and 1.8, chunkwise
-///   6.0 and 4.9.
+/// - Complexity: For a token and head 7 * K * V flops as the recurrence counts them, of which
+///   `.recurrent` does 6 * K * V and one for each key channel, `.chunkwise`
+///   6 * K * V + chunk * (2 K + 2 V). `Docs/Benchmarks.md` has the times.
 package func kimiDelta(
   _ kernel: KimiDeltaKernel, queries: Matrix, keys: Matrix, values: Matrix, logDecay: Matrix,
   beta: Matrix, sequences: [Range<Int>], states: inout [KimiDeltaState], shape: KimiDeltaShape,
@@ -179,6 +185,9 @@ private struct KimiDeltaInput: Sendable {
     on instructions: InstructionSet
   ) {
     switch kernel {
+    case .passes:
+      let size = unsafe kiln_delta_passes_workspace(&arguments)
+      unsafe withWorkspace(size) { unsafe kiln_delta_passes(instructions.code, &arguments, $0) }
     case .recurrent:
       let size = unsafe kiln_delta_recurrent_workspace(&arguments)
       unsafe withWorkspace(size) { unsafe kiln_delta_recurrent(instructions.code, &arguments, $0) }
