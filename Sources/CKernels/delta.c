@@ -5,10 +5,8 @@
 
 /// Tokens for which the recurrence prepares queries, keys and decays at a time.
 #define DELTA_RUN 32
-/// How many tokens ahead their rows are fetched.
-#ifndef DELTA_PREFETCH
-#define DELTA_PREFETCH 4
-#endif
+/// How many tokens ahead of their use the values of a slice are fetched.
+#define DELTA_PREFETCH 6
 /// The smallest product of decays that keys are divided by: a state times its reciprocal is far from
 /// the largest float, and the division loses nothing.
 #define DELTA_SMALLEST 0x1p-24f
@@ -34,6 +32,19 @@ static int delta_runs_in_place(const struct kiln_delta_head *head) {
   return head->tokens < 4 && head->value_dimension % SLICE == 0;
 }
 
+/// The head that is `index` places behind another one.
+static struct kiln_delta_head delta_neighbour(const struct kiln_delta_head *head, size_t index) {
+  struct kiln_delta_head other = *head;
+  other.queries += index * head->key_dimension;
+  other.keys += index * head->key_dimension;
+  other.log_decay += index * head->key_dimension;
+  other.values += index * head->value_dimension;
+  other.output += index * head->value_dimension;
+  other.beta += index;
+  other.state += index * head->key_dimension * head->value_dimension;
+  return other;
+}
+
 #define KILN_BODY "delta_body.h"
 #include "variants.h"
 
@@ -41,18 +52,18 @@ size_t kiln_delta_passes_workspace(const struct kiln_delta_head *head) {
   return 16 + 3 * ROUND_UP(head->key_dimension) + ROUND_UP(head->value_dimension);
 }
 
-size_t kiln_delta_recurrent_workspace(const struct kiln_delta_head *head) {
+size_t kiln_delta_recurrent_workspace(const struct kiln_delta_head *head, size_t heads) {
   const size_t length = delta_run_length(head);
   const size_t packed =
       delta_runs_in_place(head) ? 0 : delta_slices(head) * SLICE * head->key_dimension;
-  return 16 + packed + 5 * ROUND_UP(length * head->key_dimension) + ROUND_UP(length) +
+  return 16 + heads * packed + 5 * ROUND_UP(length * head->key_dimension) + ROUND_UP(length) +
          length * SLICE;
 }
 
 size_t kiln_delta_chunkwise_workspace(const struct kiln_delta_head *head, size_t chunk) {
   const size_t padded = ROUND_UP(chunk), width = ROUND_UP(head->key_dimension);
   return 16 + delta_slices(head) * SLICE * head->key_dimension + 4 * padded * width +
-         2 * 16 * width + 2 * padded * padded + 2 * width + 2 * padded * SLICE;
+         2 * padded * padded + 2 * width + 2 * padded * SLICE;
 }
 
 KILN_DISPATCH(
@@ -61,8 +72,9 @@ KILN_DISPATCH(
     (head, workspace))
 KILN_DISPATCH(
     void, delta_recurrent,
-    (enum kiln_instruction_set set, const struct kiln_delta_head *head, float *workspace),
-    (head, workspace))
+    (enum kiln_instruction_set set, const struct kiln_delta_head *head, size_t heads,
+     float *workspace),
+    (head, heads, workspace))
 KILN_DISPATCH(
     void, delta_chunkwise,
     (enum kiln_instruction_set set, const struct kiln_delta_head *head, size_t chunk,

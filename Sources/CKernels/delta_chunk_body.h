@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Products of the tokens of a chunk with each other, for delta_chunkwise_body.h: with G_i the sum of
-// the log decays of the chunk's tokens up to i,
+// Products of the tokens of a chunk with each other, for delta_chunkwise_body.h: with G_i the sum
+// of the log decays of the chunk's tokens up to i,
 //
 //   A_ij = sum_c k_ic k_jc exp(G_ic - G_jc)  for j < i
 //   P_ij = sum_c q_ic k_jc exp(G_ic - G_jc)  for j <= i, else 0
@@ -20,11 +20,9 @@
 struct NAME(delta_chunk) {
   size_t width;          // key dimension
   size_t padded;         // chunk length, rounded up to whole blocks
-  float *queries;        // [padded, width] normalised; becomes exp(G_i) q_i
-  float *keys;           // [padded, width] normalised; becomes exp(G_i) k_i
+  float *queries;        // [padded, width] normalised; becomes D_i q_i, then exp(G_i) q_i
+  float *keys;           // [padded, width] normalised; becomes D_i k_i, then exp(G_i) k_i
   float *decay;          // [padded, width] exp(g); becomes k_j / D_j
-  float *block_queries;  // [16, width] D_i q_i of the current block
-  float *block_keys;     // [16, width] D_i k_i
   float *ahead;          // [width, padded] k_jc times the decay from j to the end of the rows done
   float *lower;          // [padded, padded] A, of which the upper part is not read
   float *scores;         // [padded, padded] P
@@ -57,8 +55,8 @@ static void NAME(delta_diagonal_block)(
         const float16 factor = ALL(decay[c + part]);
         const float16 ahead = LOAD(place) * (floor > factor ? floor : factor);
         STORE(place, ahead);
-        by_key[part] = FUSED(ahead, ALL(key[c + part]), by_key[part]);
-        by_query[part] = FUSED(ahead, ALL(query[c + part]), by_query[part]);
+        by_key[part] = MULTIPLY_ADD(ahead, ALL(key[c + part]), by_key[part]);
+        by_query[part] = MULTIPLY_ADD(ahead, ALL(query[c + part]), by_query[part]);
         place += padded;
       }
     }
@@ -66,8 +64,8 @@ static void NAME(delta_diagonal_block)(
       const float16 factor = ALL(decay[c]);
       const float16 ahead = LOAD(place) * (floor > factor ? floor : factor);
       STORE(place, ahead);
-      by_key[0] = FUSED(ahead, ALL(key[c]), by_key[0]);
-      by_query[0] = FUSED(ahead, ALL(query[c]), by_query[0]);
+      by_key[0] = MULTIPLY_ADD(ahead, ALL(key[c]), by_key[0]);
+      by_query[0] = MULTIPLY_ADD(ahead, ALL(query[c]), by_query[0]);
     }
     const size_t entry = (start + row) * padded + start;
     STORE(chunk->lower + entry, by_key[0] + by_key[1]);
@@ -75,43 +73,36 @@ static void NAME(delta_diagonal_block)(
   }
 }
 
-/// Decays the queries and keys of a block from its start and from that of the chunk, and raises its
-/// keys, k_j / D_j, in place of the steps.
-static void NAME(delta_decay_block)(
-    const struct NAME(delta_chunk) *chunk, size_t start, size_t count) {
-  const size_t width = chunk->width;
-  const float *restrict total = chunk->total;
-  float *restrict running = chunk->block_total;
-  for (size_t c = 0; c < width; c++) running[c] = 1;
-  for (size_t row = 0; row < count; row++) {
-    float *restrict key = chunk->keys + (start + row) * width;
-    float *restrict query = chunk->queries + (start + row) * width;
-    float *restrict step = chunk->decay + (start + row) * width;
-    float *restrict block_key = chunk->block_keys + row * width;
-    float *restrict block_query = chunk->block_queries + row * width;
-    for (size_t c = 0; c < width; c++) {
-      running[c] = running[c] * step[c];
-      step[c] = key[c] / running[c];
-      block_key[c] = key[c] * running[c];
-      block_query[c] = query[c] * running[c];
-      key[c] = block_key[c] * total[c];
-      query[c] = block_query[c] * total[c];
-    }
+/// Decays the query and the key of a token from the start of its block, D being that of the token
+/// before, and raises its key, k / D, in place of its step.
+static inline void NAME(delta_decay_token)(
+    float *restrict query, float *restrict key, float *restrict step, float *restrict total,
+    size_t width) {
+  for (size_t c = 0; c < width; c++) {
+    total[c] = total[c] * step[c];
+    step[c] = key[c] / total[c];
+    key[c] = key[c] * total[c];
+    query[c] = query[c] * total[c];
   }
+}
+
+/// y = y * x.
+static inline void NAME(delta_multiply)(float *restrict y, const float *restrict x, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = y[i] * x[i];
 }
 
 /// Whether no channel decays below DELTA_SMALLEST within a block.
 static int NAME(delta_is_moderate)(
     const struct NAME(delta_chunk) *chunk, size_t start, size_t count) {
   const size_t width = chunk->width;
-  const float *restrict decay = chunk->decay + start * width;
-  float *restrict running = chunk->block_total;
-  memcpy(running, decay, width * sizeof(float));
+  const float *decay = chunk->decay + start * width;
+  float *total = chunk->block_total;
+  memcpy(total, decay, width * sizeof(float));
   for (size_t row = 1; row < count; row++) {
-    for (size_t c = 0; c < width; c++) running[c] = running[c] * decay[row * width + c];
+    NAME(delta_multiply)(total, decay + row * width, width);
   }
   int too_small = 0;
-  for (size_t c = 0; c < width; c++) too_small |= !(running[c] >= DELTA_SMALLEST);
+  for (size_t c = 0; c < width; c++) too_small |= !(total[c] >= DELTA_SMALLEST);
   return !too_small;
 }
 
@@ -119,16 +110,22 @@ static int NAME(delta_is_moderate)(
 static void NAME(delta_block)(
     const struct NAME(delta_chunk) *chunk, size_t start, size_t count) {
   const size_t width = chunk->width, padded = chunk->padded;
+  float *queries = chunk->queries + start * width, *keys = chunk->keys + start * width;
   float *ahead = chunk->ahead + start, *raised = chunk->decay + start * width;
   // Missing rows are zero.
   const size_t missing = (LANES - count) * width * sizeof(float);
   const int is_moderate = NAME(delta_is_moderate)(chunk, start, count);
   if (!is_moderate) {
-    memset(chunk->keys + (start + count) * width, 0, missing);
-    NAME(transpose)(chunk->keys + start * width, width, width, ahead, padded);
+    memset(keys + count * width, 0, missing);
+    NAME(transpose)(keys, width, width, ahead, padded);
     NAME(delta_diagonal_block)(chunk, start, count);
   }
-  NAME(delta_decay_block)(chunk, start, count);
+  for (size_t c = 0; c < width; c++) chunk->block_total[c] = 1;
+  for (size_t row = 0; row < count; row++) {
+    NAME(delta_decay_token)(
+        queries + row * width, keys + row * width, raised + row * width, chunk->block_total,
+        width);
+  }
   if (is_moderate) {
     memset(raised + count * width, 0, missing);
     NAME(transpose)(raised, width, width, ahead, padded);
@@ -137,9 +134,9 @@ static void NAME(delta_block)(
   const size_t columns = is_moderate ? start + LANES : start;
   float *lower = chunk->lower + start * padded, *scores = chunk->scores + start * padded;
   NAME(product_replace)(
-      count, columns, width, chunk->block_keys, width, chunk->ahead, padded, lower, padded);
+      count, columns, width, keys, width, chunk->ahead, padded, lower, padded);
   NAME(product_replace)(
-      count, columns, width, chunk->block_queries, width, chunk->ahead, padded, scores, padded);
+      count, columns, width, queries, width, chunk->ahead, padded, scores, padded);
   for (size_t row = 0; row < count; row++) {
     for (size_t j = row + 1; j < LANES; j++) scores[row * padded + start + j] = 0;
   }
@@ -147,6 +144,10 @@ static void NAME(delta_block)(
     const float16 factor = ALL(chunk->block_total[c]);
     float *place = chunk->ahead + c * padded;
     for (size_t j = 0; j < columns; j += LANES) STORE(place + j, LOAD(place + j) * factor);
-    chunk->total[c] = chunk->total[c] * chunk->block_total[c];
   }
+  for (size_t row = 0; row < count && start > 0; row++) {
+    NAME(delta_multiply)(queries + row * width, chunk->total, width);
+    NAME(delta_multiply)(keys + row * width, chunk->total, width);
+  }
+  NAME(delta_multiply)(chunk->total, chunk->block_total, width);
 }

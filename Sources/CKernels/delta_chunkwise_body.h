@@ -21,7 +21,7 @@ static void NAME(delta_substitution)(
     for (size_t j = 0; j < row; j++) {
       const float16 factor = ALL(-lower[row * lower_stride + j]);
       UNROLL for (int g = 0; g < SLICE_GROUPS; g++) {
-        rest[g] = FUSED(factor, LOAD(delta + j * SLICE + g * LANES), rest[g]);
+        rest[g] = MULTIPLY_ADD(factor, LOAD(delta + j * SLICE + g * LANES), rest[g]);
       }
     }
     const float16 strength = ALL(beta[row * beta_stride]);
@@ -69,8 +69,6 @@ static void NAME(delta_chunkwise)(
   chunk.queries = next, next += padded * K;
   chunk.keys = next, next += padded * K;
   chunk.decay = next, next += padded * K;
-  chunk.block_queries = next, next += LANES * K;
-  chunk.block_keys = next, next += LANES * K;
   chunk.ahead = next, next += padded * K;
   chunk.lower = next, next += padded * padded;
   chunk.scores = next, next += padded * padded;
@@ -90,6 +88,10 @@ static void NAME(delta_chunkwise)(
     for (size_t s = 0; s < slices; s++) {
       const size_t columns = V - s * SLICE < SLICE ? V - s * SLICE : SLICE;
       const size_t offset = first * head->value_stride + s * SLICE;
+      for (size_t token = first + length; token < first + 2 * length; token++) {
+        NAME(delta_prefetch_rows)(head, token, s, slices);
+        NAME(delta_prefetch_values)(head, token, s);
+      }
       NAME(copy_rows_in)(
           head->values + offset, head->value_stride, count, columns, chunk.delta, SLICE);
       NAME(delta_chunk_slice)(

@@ -4,32 +4,36 @@
 // what the other forms are measured against and compared with; loops are plain and left to the
 // compiler, which may use fused multiply-adds as it would anywhere.
 
-static void NAME(delta_passes)(const struct kiln_delta_head *head, float *workspace) {
+static void NAME(delta_passes_token)(
+    size_t K, size_t V, const float *restrict query, const float *restrict key,
+    const float *restrict decay, const float *restrict value, float beta, float *restrict delta,
+    float *restrict output, float *restrict state) {
 #pragma STDC FP_CONTRACT ON
+  for (size_t c = 0; c < K; c++) {
+    for (size_t j = 0; j < V; j++) state[c * V + j] *= decay[c];
+  }
+  for (size_t j = 0; j < V; j++) delta[j] = 0;
+  for (size_t c = 0; c < K; c++) {
+    for (size_t j = 0; j < V; j++) delta[j] += state[c * V + j] * key[c];
+  }
+  for (size_t j = 0; j < V; j++) delta[j] = beta * (value[j] - delta[j]);
+  for (size_t c = 0; c < K; c++) {
+    for (size_t j = 0; j < V; j++) state[c * V + j] += key[c] * delta[j];
+  }
+  for (size_t j = 0; j < V; j++) output[j] = 0;
+  for (size_t c = 0; c < K; c++) {
+    for (size_t j = 0; j < V; j++) output[j] += state[c * V + j] * query[c];
+  }
+}
+
+static void NAME(delta_passes)(const struct kiln_delta_head *head, float *workspace) {
   const size_t K = head->key_dimension, V = head->value_dimension;
-  float *const scratch = ALIGNED(workspace);
-  float *query = scratch, *key = scratch + ROUND_UP(K), *decay = scratch + 2 * ROUND_UP(K);
-  float *restrict recalled = scratch + 3 * ROUND_UP(K);
-  float *restrict state = head->state;
+  float *query = ALIGNED(workspace), *key = query + ROUND_UP(K), *decay = key + ROUND_UP(K);
   for (size_t token = 0; token < head->tokens; token++) {
     NAME(delta_rows)(head, token, 1, query, key, decay);
-    const float *value = head->values + token * head->value_stride;
-    const float beta = head->beta[token * head->beta_stride];
-    float *restrict output = head->output + token * head->value_stride;
-    for (size_t c = 0; c < K; c++) {
-      for (size_t j = 0; j < V; j++) state[c * V + j] *= decay[c];
-    }
-    for (size_t j = 0; j < V; j++) recalled[j] = 0;
-    for (size_t c = 0; c < K; c++) {
-      for (size_t j = 0; j < V; j++) recalled[j] += state[c * V + j] * key[c];
-    }
-    for (size_t j = 0; j < V; j++) recalled[j] = beta * (value[j] - recalled[j]);
-    for (size_t c = 0; c < K; c++) {
-      for (size_t j = 0; j < V; j++) state[c * V + j] += key[c] * recalled[j];
-    }
-    for (size_t j = 0; j < V; j++) output[j] = 0;
-    for (size_t c = 0; c < K; c++) {
-      for (size_t j = 0; j < V; j++) output[j] += state[c * V + j] * query[c];
-    }
+    NAME(delta_passes_token)(
+        K, V, query, key, decay, head->values + token * head->value_stride,
+        head->beta[token * head->beta_stride], decay + ROUND_UP(K),
+        head->output + token * head->value_stride, head->state);
   }
 }

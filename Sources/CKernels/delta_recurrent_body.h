@@ -31,8 +31,9 @@ struct NAME(delta_run) {
   unsigned char *renewed;  // [count] whether D starts anew with the token
 };
 
-/// D of one token from its decays, in place; returns whether it starts anew.
-static inline int NAME(delta_total)(const float *restrict before, float *restrict decay, size_t width) {
+/// D of a token in place of its decays; returns whether it starts anew with them.
+static inline int NAME(delta_total)(
+    const float *restrict before, float *restrict decay, size_t width) {
   int too_small = 0;
   for (size_t c = 0; c < width; c++) too_small |= !(before[c] * decay[c] >= DELTA_SMALLEST);
   if (too_small) return 1;
@@ -40,25 +41,29 @@ static inline int NAME(delta_total)(const float *restrict before, float *restric
   return 0;
 }
 
+/// D q in place of q, D k and k / D.
+static inline void NAME(delta_decay_rows)(
+    const float *restrict total, const float *restrict key, float *restrict query,
+    float *restrict decayed, float *restrict raised, size_t width) {
+  for (size_t c = 0; c < width; c++) {
+    query[c] = query[c] * total[c];
+    decayed[c] = key[c] * total[c];
+    raised[c] = key[c] / total[c];
+  }
+}
+
 /// Fills a run with the tokens from `first` on.
 static void NAME(delta_prepare_run)(
     const struct kiln_delta_head *head, size_t first, const struct NAME(delta_run) *run) {
   const size_t width = run->width;
-  NAME(delta_rows)(
-      head, first, run->count, run->decayed_queries, run->keys, run->total);
+  NAME(delta_rows)(head, first, run->count, run->decayed_queries, run->keys, run->total);
   for (size_t token = 0; token < run->count; token++) {
-    float *total = run->total + token * width;
+    const size_t row = token * width;
+    float *total = run->total + row, *query = run->decayed_queries + row;
+    run->products[token] = NAME(dot)(query, run->keys + row, width);
     run->renewed[token] = token == 0 || NAME(delta_total)(total - width, total, width);
-    float *restrict query = run->decayed_queries + token * width;
-    const float *restrict key = run->keys + token * width;
-    float *restrict decayed = run->decayed_keys + token * width;
-    float *restrict raised = run->raised_keys + token * width;
-    run->products[token] = NAME(dot)(query, key, width);
-    for (size_t c = 0; c < width; c++) {
-      query[c] = query[c] * total[c];
-      decayed[c] = key[c] * total[c];
-      raised[c] = key[c] / total[c];
-    }
+    NAME(delta_decay_rows)(
+        total, run->keys + row, query, run->decayed_keys + row, run->raised_keys + row, width);
   }
 }
 
@@ -89,11 +94,11 @@ static inline __attribute__((always_inline)) void NAME(delta_pass)(
       float16 s = LOAD(row + g * LANES);
       if (update == NAME(RENEW)) s = s * factor;
       if (update != NAME(KEEP)) {
-        s = FUSED(l, u[g], s);
+        s = MULTIPLY_ADD(l, u[g], s);
         STORE(row + g * LANES, s);
       }
-      a[g] = FUSED(s, k, a[g]);
-      b[g] = FUSED(s, q, b[g]);
+      a[g] = MULTIPLY_ADD(s, k, a[g]);
+      b[g] = MULTIPLY_ADD(s, q, b[g]);
     }
   }
   if (!has_sums) return;
@@ -103,14 +108,18 @@ static inline __attribute__((always_inline)) void NAME(delta_pass)(
   }
 }
 
-/// A run of tokens on one slice of value columns, whose state is up to date before and after.
+/// A run of tokens from `first` on, on one slice of value columns, whose state is up to date before
+/// and after.
 static void NAME(delta_recurrent_slice)(
+    const struct kiln_delta_head *head, size_t first, size_t slice,
     const struct NAME(delta_run) *run, const float *beta, size_t beta_stride, const float *values,
     size_t value_stride, float *output, size_t output_stride, float *state, size_t state_stride) {
   const size_t width = run->width;
   float16 delta[SLICE_GROUPS], by_key[SLICE_GROUPS], by_query[SLICE_GROUPS];
   UNROLL for (int g = 0; g < SLICE_GROUPS; g++) delta[g] = ALL(0);
   for (size_t token = 0; token < run->count; token++) {
+    NAME(delta_prefetch_rows)(head, first + run->count + token, slice, delta_slices(head));
+    NAME(delta_prefetch_values)(head, first + token + DELTA_PREFETCH, slice);
     const size_t row = token * width;
     const float *key = run->decayed_keys + row, *query = run->decayed_queries + row;
     if (token == 0) {
@@ -129,7 +138,8 @@ static void NAME(delta_recurrent_slice)(
     const float16 strength = ALL(beta[token * beta_stride]), product = ALL(run->products[token]);
     UNROLL for (int g = 0; g < SLICE_GROUPS; g++) {
       delta[g] = strength * (LOAD(values + token * value_stride + g * LANES) - by_key[g]);
-      STORE(output + token * output_stride + g * LANES, FUSED(product, delta[g], by_query[g]));
+      const float16 sum = MULTIPLY_ADD(product, delta[g], by_query[g]);
+      STORE(output + token * output_stride + g * LANES, sum);
     }
   }
   const size_t last = (run->count - 1) * width;
@@ -138,41 +148,60 @@ static void NAME(delta_recurrent_slice)(
       state_stride, NULL, NULL);
 }
 
-static void NAME(delta_recurrent)(const struct kiln_delta_head *head, float *workspace) {
+/// A run of tokens of one head from `first` on; `packed` has its state in slices, or is NULL.
+static void NAME(delta_recurrent_run)(
+    const struct kiln_delta_head *head, size_t first, const struct NAME(delta_run) *run,
+    float *packed, float *padded) {
   const size_t K = head->key_dimension, V = head->value_dimension;
-  const size_t slices = delta_slices(head), length = delta_run_length(head);
+  const float *beta = head->beta + first * head->beta_stride;
+  NAME(delta_prepare_run)(head, first, run);
+  for (size_t s = 0; s < delta_slices(head); s++) {
+    const size_t columns = V - s * SLICE < SLICE ? V - s * SLICE : SLICE;
+    const float *values = head->values + first * head->value_stride + s * SLICE;
+    float *output = head->output + first * head->value_stride + s * SLICE;
+    float *state = packed ? packed + s * K * SLICE : head->state + s * SLICE;
+    if (columns == SLICE) {
+      NAME(delta_recurrent_slice)(
+          head, first, s, run, beta, head->beta_stride, values, head->value_stride, output,
+          head->value_stride, state, packed ? SLICE : V);
+    } else {
+      NAME(copy_rows_in)(values, head->value_stride, run->count, columns, padded, SLICE);
+      NAME(delta_recurrent_slice)(
+          head, first, s, run, beta, head->beta_stride, padded, SLICE, padded, SLICE, state, SLICE);
+      NAME(copy_rows_out)(padded, SLICE, run->count, columns, output, head->value_stride);
+    }
+  }
+}
+
+static void NAME(delta_recurrent)(
+    const struct kiln_delta_head *head, size_t heads, float *workspace) {
+  const size_t K = head->key_dimension, length = delta_run_length(head);
   const int in_place = delta_runs_in_place(head);
+  const size_t packed_size = in_place ? 0 : delta_slices(head) * SLICE * K;
   unsigned char renewed[DELTA_RUN];
   struct NAME(delta_run) run = {.width = K, .renewed = renewed};
   float *packed = ALIGNED(workspace);
-  run.keys = packed + (in_place ? 0 : slices * SLICE * K);
+  run.keys = packed + heads * packed_size;
   run.total = run.keys + ROUND_UP(length * K);
   run.decayed_keys = run.total + ROUND_UP(length * K);
   run.decayed_queries = run.decayed_keys + ROUND_UP(length * K);
   run.raised_keys = run.decayed_queries + ROUND_UP(length * K);
   run.products = run.raised_keys + ROUND_UP(length * K);
   float *padded = run.products + ROUND_UP(length);
-  if (!in_place) NAME(copy_slices_in)(head, packed);
+  for (size_t h = 0; h < heads && !in_place; h++) {
+    const struct kiln_delta_head one = delta_neighbour(head, h);
+    NAME(copy_slices_in)(&one, packed + h * packed_size);
+  }
   for (size_t first = 0; first < head->tokens; first += length) {
     run.count = head->tokens - first < length ? head->tokens - first : length;
-    NAME(delta_prepare_run)(head, first, &run);
-    const float *beta = head->beta + first * head->beta_stride;
-    for (size_t s = 0; s < slices; s++) {
-      const size_t columns = V - s * SLICE < SLICE ? V - s * SLICE : SLICE;
-      const float *values = head->values + first * head->value_stride + s * SLICE;
-      float *output = head->output + first * head->value_stride + s * SLICE;
-      float *state = in_place ? head->state + s * SLICE : packed + s * K * SLICE;
-      if (columns == SLICE) {
-        NAME(delta_recurrent_slice)(
-            &run, beta, head->beta_stride, values, head->value_stride, output, head->value_stride,
-            state, in_place ? V : SLICE);
-      } else {
-        NAME(copy_rows_in)(values, head->value_stride, run.count, columns, padded, SLICE);
-        NAME(delta_recurrent_slice)(
-            &run, beta, head->beta_stride, padded, SLICE, padded, SLICE, state, SLICE);
-        NAME(copy_rows_out)(padded, SLICE, run.count, columns, output, head->value_stride);
-      }
+    for (size_t h = 0; h < heads; h++) {
+      const struct kiln_delta_head one = delta_neighbour(head, h);
+      NAME(delta_recurrent_run)(
+          &one, first, &run, in_place ? NULL : packed + h * packed_size, padded);
     }
   }
-  if (!in_place) NAME(copy_slices_out)(head, packed);
+  for (size_t h = 0; h < heads && !in_place; h++) {
+    const struct kiln_delta_head one = delta_neighbour(head, h);
+    NAME(copy_slices_out)(&one, packed + h * packed_size);
+  }
 }

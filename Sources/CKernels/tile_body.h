@@ -27,7 +27,7 @@ static inline __attribute__((always_inline)) void NAME(tile)(
       IN_REGISTER(left);
       if (mode == NAME(SUBTRACT)) left = -left;
       UNROLL for (int g = 0; g < groups; g++) {
-        total[r][g] = FUSED(left, right[g], total[r][g]);
+        total[r][g] = MULTIPLY_ADD(left, right[g], total[r][g]);
       }
     }
   }

@@ -5,7 +5,8 @@
 // function that chooses among them. No header guard: each kernel file includes this once.
 
 // Fused multiply-adds round once where two instructions round twice; without them every
-// instruction set gives the same bits. Kernels that need them for speed say so with FUSED.
+// instruction set gives the same bits. Kernels that need them
+// for speed say so with MULTIPLY_ADD of fused.h.
 #pragma STDC FP_CONTRACT OFF
 
 #define KILN_JOIN_(name, suffix) name##suffix
@@ -15,27 +16,18 @@
 // VECTOR_BITS: the width of a register.
 // TILE_ROWS, TILE_GROUPS: a tile of a matrix product that stays in registers, rows times groups of
 // 16 columns.
-// FUSED(a, b, c): a * b + c of lanes, rounded once where the hardware can do that. It can with
-// AVX2 and with AVX-512, which therefore give the same bits; where it cannot, a function that
-// imitates it would be many times slower.
 // IN_REGISTER(x): keeps lanes that are used several times in a register. Compilers know that
 // AVX-512 can broadcast a number from memory in each instruction, and then load it each time.
 #define KILN_SUFFIX _portable
 #define VECTOR_BITS 128
 #define TILE_ROWS 2
 #define TILE_GROUPS 1
-#if defined(__x86_64__)
-#define FUSED(a, b, c) ((a) * (b) + (c))
-#else
-#define FUSED(a, b, c) __builtin_elementwise_fma(a, b, c)
-#endif
 #define IN_REGISTER(x)
 #include KILN_BODY
 #undef KILN_SUFFIX
 #undef VECTOR_BITS
 #undef TILE_ROWS
 #undef TILE_GROUPS
-#undef FUSED
 #undef IN_REGISTER
 
 #if defined(__x86_64__)
@@ -44,7 +36,6 @@
 #define VECTOR_BITS 256
 #define TILE_ROWS 6
 #define TILE_GROUPS 1
-#define FUSED(a, b, c) __builtin_elementwise_fma(a, b, c)
 #define IN_REGISTER(x)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #include KILN_BODY
@@ -53,14 +44,12 @@
 #undef VECTOR_BITS
 #undef TILE_ROWS
 #undef TILE_GROUPS
-#undef FUSED
 #undef IN_REGISTER
 
 #define KILN_SUFFIX _avx512
 #define VECTOR_BITS 512
 #define TILE_ROWS 8
 #define TILE_GROUPS 2
-#define FUSED(a, b, c) __builtin_elementwise_fma(a, b, c)
 #define IN_REGISTER(x) __asm__("" : "+v"(x))
 #pragma clang attribute push( \
     __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq"))), \
@@ -71,7 +60,6 @@
 #undef VECTOR_BITS
 #undef TILE_ROWS
 #undef TILE_GROUPS
-#undef FUSED
 #undef IN_REGISTER
 
 #define KILN_DISPATCH(type, name, parameters, arguments) \

@@ -60,6 +60,7 @@ struct BenchReport {
   /// How a kernel is called.
   static func name(of kernel: KimiDeltaKernel) -> String {
     switch kernel {
+    case .passes: "four passes"
     case .recurrent: "recurrent"
     case .chunkwise(let chunk): "chunk \(chunk)"
     }

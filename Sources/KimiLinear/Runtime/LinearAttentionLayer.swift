@@ -60,9 +60,9 @@ struct LinearAttentionLayer {
     _ state: WritableKeyPath<LinearAttentionState, ShortConvolutionState>
   ) -> Matrix {
     var convolutionStates = states.indices.map { states[$0].lend(state) }
-    let output = shortConvolution(
-      product(input, projection), weights: taps, sequences: sequences, states: &convolutionStates,
-      workers: workers)
+    var output = product(input, projection)
+    shortConvolution(
+      &output, weights: taps, sequences: sequences, states: &convolutionStates, workers: workers)
     for index in states.indices { states[index][keyPath: state] = convolutionStates[index] }
     return output
   }
