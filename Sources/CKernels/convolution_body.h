@@ -1,14 +1,77 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One token of a depthwise convolution over time.
+// Depthwise convolution over time, in place. The inputs that the next token needs are kept in the
+// history, which is brought up to date token by token: so a row can be overwritten at once.
 
 #include "exponential_body.h"
 
+/// Channels at a time, so few that history, weights and sums stay in the first-level cache.
+enum { NAME(CONVOLUTION_PART) = 128 };
+
+/// One token of at most CONVOLUTION_PART channels and four taps, the usual number.
+static inline void NAME(convolve_four_taps)(
+    float *restrict x, float *restrict oldest, float *restrict older, float *restrict old,
+    const float *restrict weights, size_t stride, size_t channels) {
+  for (size_t c = 0; c < channels; c++) {
+    const float a = oldest[c], b = older[c], d = old[c], input = x[c];
+    x[c] = ((weights[c] * a + weights[stride + c] * b) + weights[2 * stride + c] * d) +
+           weights[3 * stride + c] * input;
+    oldest[c] = b;
+    older[c] = d;
+    old[c] = input;
+  }
+}
+
+/// One token of at most CONVOLUTION_PART channels and any number of taps.
+static inline void NAME(convolve)(
+    float *x, float *history, const float *weights, size_t taps, size_t stride, size_t channels) {
+  float total[NAME(CONVOLUTION_PART)];
+  for (size_t tap = 0; tap < taps; tap++) {
+    const float *w = weights + tap * stride, *input = tap + 1 < taps ? history + tap * stride : x;
+    for (size_t c = 0; c < channels; c++) {
+      const float term = w[c] * input[c];
+      total[c] = tap == 0 ? term : total[c] + term;
+    }
+  }
+  const size_t bytes = channels * sizeof(float);
+  for (size_t tap = 0; tap + 1 < taps; tap++) {
+    memcpy(
+        history + tap * stride, tap + 2 < taps ? history + (tap + 1) * stride : x, bytes);
+  }
+  memcpy(x, total, bytes);
+}
+
 static void NAME(short_convolution)(
+    float *x, size_t rows, size_t stride, float *history, const float *weights, size_t taps,
+    size_t channels) {
+  enum { PART = NAME(CONVOLUTION_PART) };
+  for (size_t start = 0; start < channels; start += PART) {
+    const size_t count = channels - start < PART ? channels - start : PART;
+    float *past = history + start;
+    for (size_t row = 0; row < rows; row++) {
+      float *place = x + row * stride + start;
+      // The rows of a part are far from each other: ask for one in time.
+      if (row + 8 < rows) {
+        for (size_t c = 0; c < count; c += LANES) {
+          __builtin_prefetch(place + 8 * stride + c, 1);
+        }
+      }
+      if (taps == 4) {
+        NAME(convolve_four_taps)(
+            place, past, past + stride, past + 2 * stride, weights + start, stride, count);
+      } else {
+        NAME(convolve)(place, past, weights + start, taps, stride, count);
+      }
+      for (size_t c = 0; c < count; c++) place[c] = place[c] * NAME(sigmoid_element)(place[c]);
+    }
+  }
+}
+
+/// One token whose inputs may lie anywhere.
+static void NAME(short_convolution_token)(
     const float *const *inputs, const float *weights, size_t taps, float *output,
     size_t channels) {
-  // Parts so small that their sums stay in the first-level cache until the activation.
-  enum { PART = 256 };
+  enum { PART = NAME(CONVOLUTION_PART) };
   for (size_t start = 0; start < channels; start += PART) {
     const size_t count = channels - start < PART ? channels - start : PART;
     float total[PART];

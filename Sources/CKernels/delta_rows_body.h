@@ -1,47 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What both forms of Kimi delta attention do first with each token.
+// What all forms of Kimi delta attention do first with each token.
 
 #include "exponential_body.h"
 #include "dot_body.h"
 
+/// y = factor * x.
+static inline void NAME(delta_scale)(
+    float *restrict y, const float *restrict x, float factor, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = x[i] * factor;
+}
+
+/// y = exp(x).
+static inline void NAME(delta_exp)(float *restrict y, const float *restrict x, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = NAME(exp_element)(x[i]);
+}
+
 /// Rows [count, key_dimension] from token `first` on: normalised and scaled queries, normalised
 /// keys, and the decay exp(log decay).
 static void NAME(delta_rows)(
-    const struct kiln_delta_head *head, size_t first, size_t count, float *restrict queries,
-    float *restrict keys, float *restrict decay) {
+    const struct kiln_delta_head *head, size_t first, size_t count, float *queries, float *keys,
+    float *decay) {
+  // Some rows at a time: a norm is a long chain of operations, and those of several rows overlap.
+  enum { ROWS = 8 };
   const size_t width = head->key_dimension;
   const float scale = 1.0f / __builtin_sqrtf((float)width);
-  for (size_t row = 0; row < count; row++) {
-    const float *query = head->queries + (first + row) * head->key_stride;
-    const float *key = head->keys + (first + row) * head->key_stride;
-    const float *log_decay = head->log_decay + (first + row) * head->key_stride;
-    const float query_factor =
-        scale / __builtin_sqrtf(NAME(dot)(query, query, width) + 1e-6f);
-    const float key_factor = 1.0f / __builtin_sqrtf(NAME(dot)(key, key, width) + 1e-6f);
-    for (size_t c = 0; c < width; c++) {
-      queries[row * width + c] = query[c] * query_factor;
-      keys[row * width + c] = key[c] * key_factor;
-      decay[row * width + c] = NAME(exp_element)(log_decay[c]);
+  for (size_t row = 0; row < count; row += ROWS) {
+    const size_t rows = count - row < ROWS ? count - row : ROWS;
+    const size_t source = (first + row) * head->key_stride, target = row * width;
+    float query_factors[ROWS] = {0}, key_factors[ROWS] = {0};
+    for (size_t i = 0; i < rows; i++) {
+      const float *query = head->queries + source + i * head->key_stride;
+      const float *key = head->keys + source + i * head->key_stride;
+      query_factors[i] = NAME(dot)(query, query, width);
+      key_factors[i] = NAME(dot)(key, key, width);
     }
-  }
-}
-
-/// Copies rows of `count` floats into rows that are `width` wide and fills up with zeros.
-static inline void NAME(copy_rows_in)(
-    const float *source, size_t source_stride, size_t rows, size_t count, float *target,
-    size_t width) {
-  for (size_t row = 0; row < rows; row++) {
-    memcpy(target + row * width, source + row * source_stride, count * sizeof(float));
-    for (size_t i = count; i < width; i++) target[row * width + i] = 0;
-  }
-}
-
-/// Copies the first `count` floats of rows that are `width` wide.
-static inline void NAME(copy_rows_out)(
-    const float *source, size_t width, size_t rows, size_t count, float *target,
-    size_t target_stride) {
-  for (size_t row = 0; row < rows; row++) {
-    memcpy(target + row * target_stride, source + row * width, count * sizeof(float));
+    for (size_t i = 0; i < ROWS; i++) {
+      query_factors[i] = scale / __builtin_sqrtf(query_factors[i] + 1e-6f);
+      key_factors[i] = 1.0f / __builtin_sqrtf(key_factors[i] + 1e-6f);
+    }
+    for (size_t i = 0; i < rows; i++) {
+      const size_t from = source + i * head->key_stride, to = target + i * width;
+      NAME(delta_scale)(queries + to, head->queries + from, query_factors[i], width);
+      NAME(delta_scale)(keys + to, head->keys + from, key_factors[i], width);
+      NAME(delta_exp)(decay + to, head->log_decay + from, width);
+    }
   }
 }

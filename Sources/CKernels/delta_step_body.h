@@ -55,5 +55,3 @@ static void NAME(delta_step)(const struct kiln_delta_head *head, float *workspac
         head->state + column);
   }
 }
-
-#undef MULTIPLY_ADD

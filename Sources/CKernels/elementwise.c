@@ -21,6 +21,11 @@ KILN_DISPATCH(
     (enum kiln_instruction_set set, float *x, const float *bias, float rate, size_t n),
     (x, bias, rate, n))
 KILN_DISPATCH(
+    void, gated_norm,
+    (enum kiln_instruction_set set, float *x, const float *gate, const float *weight,
+     float epsilon, size_t heads, size_t width),
+    (x, gate, weight, epsilon, heads, width))
+KILN_DISPATCH(
     void, add, (enum kiln_instruction_set set, float *y, const float *x, size_t n), (y, x, n))
 KILN_DISPATCH(
     void, add_scaled,

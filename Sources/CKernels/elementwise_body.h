@@ -3,6 +3,7 @@
 // Loops over single elements; see kernels.h for what they compute.
 
 #include "exponential_body.h"
+#include "dot_body.h"
 
 static void NAME(exp)(float *x, size_t n) {
   for (size_t i = 0; i < n; i++) x[i] = NAME(exp_element)(x[i]);
@@ -30,6 +31,22 @@ static void NAME(softplus)(float *x, size_t n) {
 
 static void NAME(log_decay)(float *restrict x, const float *restrict bias, float rate, size_t n) {
   for (size_t i = 0; i < n; i++) x[i] = rate * NAME(softplus_element)(x[i] + bias[i]);
+}
+
+static inline void NAME(gate_row)(
+    float *restrict x, const float *restrict gate, const float *restrict weight, float factor,
+    size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    x[i] = x[i] * factor * weight[i] * NAME(sigmoid_element)(gate[i]);
+  }
+}
+
+static void NAME(gated_norm)(
+    float *x, const float *gate, const float *weight, float epsilon, size_t heads, size_t width) {
+  for (size_t head = 0; head < heads; head++, x += width, gate += width) {
+    const float mean = NAME(dot)(x, x, width) / (float)width;
+    NAME(gate_row)(x, gate, weight, 1.0f / __builtin_sqrtf(mean + epsilon), width);
+  }
 }
 
 static void NAME(add)(float *restrict y, const float *restrict x, size_t n) {

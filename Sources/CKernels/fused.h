@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // x * y + z, rounded once where the processor has an instruction for it. Included by the bodies of
-// kernels that promise no equal bits with the portable form.
+// kernels that promise no equal bits with the portable form; once for each instruction set.
 
-#if VECTOR_BITS > 128
+#undef MULTIPLY_ADD
+#if KILN_FUSED
 #define MULTIPLY_ADD(x, y, z) __builtin_elementwise_fma((x), (y), (z))
 #else
 #define MULTIPLY_ADD(x, y, z) ((x) * (y) + (z))

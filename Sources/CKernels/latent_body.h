@@ -162,4 +162,3 @@ static void NAME(latent_attend)(const struct kiln_latent_segment *segment, float
 #undef ADD_QUARTERS
 #undef ADD_EIGHTHS
 #undef ADD_PAIRS
-#undef MULTIPLY_ADD

@@ -243,7 +243,6 @@ static void NAME(add_rows)(
 }
 
 #undef ROWS_AT_A_TIME
-#undef MULTIPLY_ADD
 #undef WORDS
 #undef AS_FLOATS
 #undef FIELD

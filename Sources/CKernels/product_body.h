@@ -3,11 +3,7 @@
 // The micro-kernel: a tile of the result stays in registers while a strip and a panel go by. See
 // product.h for the layouts.
 
-#if KILN_FUSED
-#define MULTIPLY_ADD(a, b, c) __builtin_elementwise_fma(a, b, c)
-#else
-#define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
-#endif
+#include "fused.h"
 
 /// One tile. `rows` and `groups` are constants at every call, so that the tile is registers; its
 /// arrays have a constant size because arrays of variable size would live in memory.
@@ -134,5 +130,3 @@ static void NAME(add_rows)(
 
 static size_t NAME(product_rows)(void) { return PRODUCT_ROWS; }
 static size_t NAME(product_columns)(void) { return PRODUCT_GROUPS * LANES; }
-
-#undef MULTIPLY_ADD

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Small matrix products whose right side is so narrow that it stays in the first-level cache.
-// Each element of a product is one sum over the inner index in ascending order, so the size of a
-// tile, which differs between instruction sets, does not change a bit.
+// Small matrix products whose operands stay in the cache. Each element of a product is one sum
+// over the inner index in ascending order, so the size of a tile, which differs between
+// instruction sets, does not change a bit.
 
 /// What happens to the product: C = A B, C = C + A B, C = C - A B, C = diag(scale) C + A B.
 enum NAME(tile_mode) { NAME(REPLACE), NAME(ADD), NAME(SUBTRACT), NAME(SCALE_AND_ADD) };
@@ -13,24 +13,61 @@ static inline __attribute__((always_inline)) void NAME(tile)(
     const float *scale) {
   float16 total[TILE_ROWS][TILE_GROUPS];
   UNROLL for (int r = 0; r < rows; r++) {
-    UNROLL for (int g = 0; g < groups; g++) total[r][g] = ALL(0);
+    UNROLL for (int g = 0; g < groups; g++) {
+      const float *place = c + (size_t)r * c_stride + g * LANES;
+      total[r][g] = mode == NAME(REPLACE) ? ALL(0) : LOAD(place);
+      if (mode == NAME(SCALE_AND_ADD)) total[r][g] *= ALL(scale[r]);
+    }
   }
   for (size_t k = 0; k < inner; k++) {
     float16 right[TILE_GROUPS];
     UNROLL for (int g = 0; g < groups; g++) right[g] = LOAD(b + k * b_stride + g * LANES);
     UNROLL for (int r = 0; r < rows; r++) {
-      const float16 left = ALL(a[(size_t)r * a_stride + k]);
-      UNROLL for (int g = 0; g < groups; g++) total[r][g] += left * right[g];
+      float16 left = ALL(a[(size_t)r * a_stride + k]);
+      IN_REGISTER(left);
+      if (mode == NAME(SUBTRACT)) left = -left;
+      UNROLL for (int g = 0; g < groups; g++) {
+        total[r][g] = MULTIPLY_ADD(left, right[g], total[r][g]);
+      }
     }
   }
   UNROLL for (int r = 0; r < rows; r++) {
     UNROLL for (int g = 0; g < groups; g++) {
-      float *place = c + (size_t)r * c_stride + g * LANES;
-      if (mode == NAME(REPLACE)) STORE(place, total[r][g]);
-      if (mode == NAME(ADD)) STORE(place, LOAD(place) + total[r][g]);
-      if (mode == NAME(SUBTRACT)) STORE(place, LOAD(place) - total[r][g]);
-      if (mode == NAME(SCALE_AND_ADD)) STORE(place, ALL(scale[r]) * LOAD(place) + total[r][g]);
+      STORE(c + (size_t)r * c_stride + g * LANES, total[r][g]);
     }
+  }
+}
+
+/// All rows of `groups` times 16 columns, in tiles of nearly the same number of rows: a thin last
+/// tile would wait for its own sums.
+static inline __attribute__((always_inline)) void NAME(product_columns)(
+    const int mode, const int groups, size_t rows, size_t inner, const float *a, size_t a_stride,
+    const float *b, size_t b_stride, float *c, size_t c_stride, const float *scale) {
+  for (size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS; tiles > 0; tiles--) {
+    const size_t count = (rows + tiles - 1) / tiles;
+#define KILN_TILE(n) \
+  case n: \
+    if (n <= TILE_ROWS) { \
+      NAME(tile)( \
+          mode, n <= TILE_ROWS ? n : 1, groups, inner, a, a_stride, b, b_stride, c, c_stride, \
+          scale); \
+    } \
+    break
+    switch (count) {
+      KILN_TILE(1);
+      KILN_TILE(2);
+      KILN_TILE(3);
+      KILN_TILE(4);
+      KILN_TILE(5);
+      KILN_TILE(6);
+      KILN_TILE(7);
+      KILN_TILE(8);
+    }
+#undef KILN_TILE
+    a += count * a_stride;
+    c += count * c_stride;
+    scale += count;
+    rows -= count;
   }
 }
 
@@ -40,30 +77,13 @@ static inline __attribute__((always_inline)) void NAME(product)(
     const float *b, size_t b_stride, float *c, size_t c_stride, const float *scale) {
   size_t column = 0;
   for (; column + TILE_GROUPS * LANES <= columns; column += TILE_GROUPS * LANES) {
-    size_t row = 0;
-    for (; row + TILE_ROWS <= rows; row += TILE_ROWS) {
-      NAME(tile)(
-          mode, TILE_ROWS, TILE_GROUPS, inner, a + row * a_stride, a_stride, b + column, b_stride,
-          c + row * c_stride + column, c_stride, scale + row);
-    }
-    for (; row < rows; row++) {
-      NAME(tile)(
-          mode, 1, TILE_GROUPS, inner, a + row * a_stride, a_stride, b + column, b_stride,
-          c + row * c_stride + column, c_stride, scale + row);
-    }
+    NAME(product_columns)(
+        mode, TILE_GROUPS, rows, inner, a, a_stride, b + column, b_stride, c + column, c_stride,
+        scale);
   }
-  for (; column < columns; column += LANES) {
-    size_t row = 0;
-    for (; row + TILE_ROWS <= rows; row += TILE_ROWS) {
-      NAME(tile)(
-          mode, TILE_ROWS, 1, inner, a + row * a_stride, a_stride, b + column, b_stride,
-          c + row * c_stride + column, c_stride, scale + row);
-    }
-    for (; row < rows; row++) {
-      NAME(tile)(
-          mode, 1, 1, inner, a + row * a_stride, a_stride, b + column, b_stride,
-          c + row * c_stride + column, c_stride, scale + row);
-    }
+  for (; TILE_GROUPS > 1 && column < columns; column += LANES) {
+    NAME(product_columns)(
+        mode, 1, rows, inner, a, a_stride, b + column, b_stride, c + column, c_stride, scale);
   }
 }
 

@@ -5,18 +5,21 @@
 // function that chooses among them. No header guard: each kernel file includes this once.
 
 // Fused multiply-adds round once where two instructions round twice; without them every
-// instruction set gives the same bits.
+// instruction set gives the same bits. Kernels that need them
+// for speed say so with MULTIPLY_ADD of fused.h.
 #pragma STDC FP_CONTRACT OFF
 
 #define KILN_JOIN_(name, suffix) name##suffix
 #define KILN_JOIN(name, suffix) KILN_JOIN_(name, suffix)
 #define NAME(name) KILN_JOIN(name, KILN_SUFFIX)
 
-// A tile of a matrix product stays in registers: rows times groups of 16 columns. A slice of
-// state columns is so wide that its sums hide the latency of an addition. A tile of a product of
-// packed operands fills the registers: PRODUCT_ROWS tokens times PRODUCT_GROUPS groups of 16.
-// VECTOR_BITS is the width of a register; KILN_FUSED tells whether one instruction multiplies and
-// adds.
+// VECTOR_BITS: the width of a register.
+// KILN_FUSED: whether one instruction multiplies and adds.
+// TILE_ROWS, TILE_GROUPS: a tile of a matrix product that stays in registers, rows times groups of
+// 16 columns.
+// PRODUCT_ROWS, PRODUCT_GROUPS: the same of a product of packed operands, which fills the registers.
+// IN_REGISTER(x): keeps lanes that are used several times in a register. Compilers know that
+// AVX-512 can broadcast a number from memory in each instruction, and then load it each time.
 #define KILN_SUFFIX _portable
 #define VECTOR_BITS 128
 #if defined(__aarch64__)
@@ -29,7 +32,7 @@
 #define PRODUCT_GROUPS 1
 #define TILE_ROWS 2
 #define TILE_GROUPS 1
-#define SLICE_GROUPS 2
+#define IN_REGISTER(x)
 #include KILN_BODY
 #undef KILN_SUFFIX
 #undef VECTOR_BITS
@@ -38,7 +41,7 @@
 #undef PRODUCT_GROUPS
 #undef TILE_ROWS
 #undef TILE_GROUPS
-#undef SLICE_GROUPS
+#undef IN_REGISTER
 
 #if defined(__x86_64__)
 
@@ -47,9 +50,9 @@
 #define KILN_FUSED 1
 #define PRODUCT_ROWS 6
 #define PRODUCT_GROUPS 1
-#define TILE_ROWS 4
+#define TILE_ROWS 6
 #define TILE_GROUPS 1
-#define SLICE_GROUPS 2
+#define IN_REGISTER(x)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #include KILN_BODY
 #pragma clang attribute pop
@@ -60,7 +63,7 @@
 #undef PRODUCT_GROUPS
 #undef TILE_ROWS
 #undef TILE_GROUPS
-#undef SLICE_GROUPS
+#undef IN_REGISTER
 
 #define KILN_SUFFIX _avx512
 #define VECTOR_BITS 512
@@ -69,7 +72,7 @@
 #define PRODUCT_GROUPS 2
 #define TILE_ROWS 8
 #define TILE_GROUPS 2
-#define SLICE_GROUPS 4
+#define IN_REGISTER(x) __asm__("" : "+v"(x))
 #pragma clang attribute push( \
     __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq"))), \
     apply_to = function)
@@ -82,7 +85,7 @@
 #undef PRODUCT_GROUPS
 #undef TILE_ROWS
 #undef TILE_GROUPS
-#undef SLICE_GROUPS
+#undef IN_REGISTER
 
 #define KILN_DISPATCH(type, name, parameters, arguments) \
   type kiln_##name parameters { \

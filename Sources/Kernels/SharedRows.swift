@@ -86,3 +86,18 @@ extension Matrix {
     }
   }
 }
+
+/// Lends several matrices to threads at once.
+func withSharedRows<Result>(
+  of matrices: inout [Matrix], _ body: ([SharedRows]) -> Result
+) -> Result {
+  func lend(_ matrices: inout ArraySlice<Matrix>, _ shared: [SharedRows]) -> Result {
+    guard var last = matrices.popLast() else { return body(shared.reversed()) }
+    defer { matrices.append(last) }
+    return last.withSharedRows { lend(&matrices, shared + [$0]) }
+  }
+  var slice = matrices[...]
+  matrices = []
+  defer { matrices = Array(slice) }
+  return lend(&slice, [])
+}

@@ -11,7 +11,7 @@ struct KimiDeltaGoldenTests {
     "kda_one_token", "kda_no_decay", "kda_odd_tail", "kda_mixed_gates", "kda_strong_gates",
   ]
   static let kernels: [KimiDeltaKernel] = [
-    .recurrent, .chunkwise(chunk: 16), .chunkwise(chunk: 32), .chunkwise(chunk: 64),
+    .passes, .recurrent, .chunkwise(chunk: 16), .chunkwise(chunk: 32), .chunkwise(chunk: 64),
     .chunkwise(chunk: 7),
   ]
 

@@ -35,8 +35,9 @@ struct ShortConvolutionTests {
       threads: Int = 1, on instructions: InstructionSet = .best
     ) -> (Matrix, [ShortConvolutionState]) {
       var states = states
-      let output = shortConvolution(
-        input, weights: weights, sequences: sequences, states: &states,
+      var output = input
+      shortConvolution(
+        &output, weights: weights, sequences: sequences, states: &states,
         workers: Workers(count: threads), on: instructions)
       return (output, states)
     }
@@ -53,9 +54,9 @@ struct ShortConvolutionTests {
     // Before the start are zeros; the last weight belongs to the newest input.
     let weights = ShortConvolutionWeights([1, 10, 100], kernel: 3)
     var states = [ShortConvolutionState(channels: 1, kernel: 3)]
-    let input = Matrix(rows: 4, columns: 1, elements: [1, 2, 3, 4])
-    let output = shortConvolution(
-      input, weights: weights, sequences: [0..<4], states: &states, workers: Workers(count: 1))
+    var output = Matrix(rows: 4, columns: 1, elements: [1, 2, 3, 4])
+    shortConvolution(
+      &output, weights: weights, sequences: [0..<4], states: &states, workers: Workers(count: 1))
     // SiLU of sums this large is the sum itself.
     #expect(output.elements == [100, 210, 321, 432])
     #expect(states[0].elements == [3, 4])
@@ -86,11 +87,11 @@ struct ShortConvolutionTests {
     var states = problem.states
     var elements: [Float] = []
     for rows in [0..<cut, cut..<20] {
-      elements +=
-        shortConvolution(
-          problem.input.block(rows: rows, columns: 0..<33), weights: problem.weights,
-          sequences: [0..<rows.count], states: &states, workers: Workers(count: 1)
-        ).elements
+      var part = problem.input.block(rows: rows, columns: 0..<33)
+      shortConvolution(
+        &part, weights: problem.weights, sequences: [0..<rows.count], states: &states,
+        workers: Workers(count: 1))
+      elements += part.elements
     }
     #expect(elements == whole.elements)
     #expect(states == wholeStates)

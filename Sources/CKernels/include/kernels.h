@@ -5,8 +5,9 @@
 // Every function is compiled three times from one source (`*_body.h`) and takes the instruction
 // set to use. All of them give the same bits, but for sign and payload of NaN: the order of every
 // sum is fixed by lanes that are written out, products and sums are rounded separately (no fused
-// multiply-add; but see product.h), and there is no fast-math. Arrays may have any length and any alignment. `n`
-// counts elements.
+// multiply-add), and there is no fast-math. Kimi delta attention and products (product.h) alone do use
+// fused multiply-adds: AVX2 and AVX-512 give the same bits, portable code differs in the last ones.
+// Arrays may have any length and any alignment. `n` counts elements.
 #ifndef KILN_KERNELS_H
 #define KILN_KERNELS_H
 
@@ -35,6 +36,10 @@ void kiln_softplus(enum kiln_instruction_set set, float *x, size_t n);
 /// x = rate * softplus(x + bias).
 void kiln_log_decay(
     enum kiln_instruction_set set, float *x, const float *bias, float rate, size_t n);
+/// For each of `heads` rows of `width`: x = x * rsqrt(mean(x^2) + epsilon) * weight * sigmoid(gate).
+void kiln_gated_norm(
+    enum kiln_instruction_set set, float *x, const float *gate, const float *weight,
+    float epsilon, size_t heads, size_t width);
 /// y = y + x.
 void kiln_add(enum kiln_instruction_set set, float *y, const float *x, size_t n);
 /// y = y + factor * x.
@@ -75,8 +80,17 @@ void kiln_widen_int4(
 
 // Short convolution ---------------------------------------------------------------------------------
 
-/// output[c] = silu(sum over j of weights[j * channels + c] * inputs[j][c]), j ascending.
+/// x[t][c] = silu(sum over j of weights[j][c] * x[t - (taps - 1) + j][c]) in place, j ascending.
+///
+/// x has `rows` rows, one for each token, `weights` taps rows and `history` taps - 1: the inputs before
+/// the first row, oldest first, replaced by the last inputs. `stride` is the distance of two rows of
+/// each of them, of which the first `channels` elements are computed.
 void kiln_short_convolution(
+    enum kiln_instruction_set set, float *x, size_t rows, size_t stride, float *history,
+    const float *weights, size_t taps, size_t channels);
+/// One token with the same bits: output[c] = silu(sum over j of weights[j * channels + c] *
+/// inputs[j][c]).
+void kiln_short_convolution_token(
     enum kiln_instruction_set set, const float *const *inputs, const float *weights, size_t taps,
     float *output, size_t channels);
 
@@ -97,10 +111,19 @@ struct kiln_delta_head {
   float *state;
 };
 
-/// Floats of scratch memory that `kiln_delta_recurrent` needs for a head.
-size_t kiln_delta_recurrent_workspace(const struct kiln_delta_head *head);
-void kiln_delta_recurrent(
+/// Floats of scratch memory that `kiln_delta_passes` needs for a head.
+size_t kiln_delta_passes_workspace(const struct kiln_delta_head *head);
+/// The recurrence as it reads, in plain loops: the reference of the other two.
+void kiln_delta_passes(
     enum kiln_instruction_set set, const struct kiln_delta_head *head, float *workspace);
+
+/// Floats of scratch memory that `kiln_delta_recurrent` needs.
+size_t kiln_delta_recurrent_workspace(const struct kiln_delta_head *head, size_t heads);
+/// `heads` neighbouring heads of one sequence, the first of which is given, a run of tokens at a time:
+/// rows of neighbours lie side by side, and are read while they are near.
+void kiln_delta_recurrent(
+    enum kiln_instruction_set set, const struct kiln_delta_head *head, size_t heads,
+    float *workspace);
 
 /// Floats of scratch memory that `kiln_delta_chunkwise` needs for a head.
 size_t kiln_delta_chunkwise_workspace(const struct kiln_delta_head *head, size_t chunk);

@@ -34,10 +34,18 @@ package struct KimiDeltaState: Sendable, Equatable {
 
 /// A way to compute Kimi delta attention; all agree within rounding.
 package enum KimiDeltaKernel: Sendable, Equatable {
-  /// Token by token, with the state in slices of columns that stay in the cache.
+  /// Token by token in four passes over the state, plain loops: what the others are compared with.
+  case passes
+  /// Token by token in one pass, with the state in slices of columns that stay in the cache.
   case recurrent
   /// Runs of `chunk` tokens as matrix products.
   case chunkwise(chunk: Int)
+
+  /// What measures fastest at any number of tokens, with AVX2 and with AVX-512.
+  package static let best = KimiDeltaKernel.recurrent
+
+  /// Tokens whose cuts the recurrent kernel does not notice: it prepares that many at a time.
+  package static let recurrentRun = 32
 
   /// The chunk that was fastest with AVX2 and with AVX-512: longer ones only add products of tokens
   /// with tokens, for a state that is in the cache anyway.
@@ -46,11 +54,12 @@ package enum KimiDeltaKernel: Sendable, Equatable {
 
 /// Kimi delta attention (KDA), fast; `referenceKimiDelta` has the equations.
 ///
-/// Both kernels fix the order of every sum: results do not depend on the number of threads, on
-/// the instruction set, or on what else is in the batch. `.recurrent` gives the same bits however
-/// a sequence is cut into calls; `.chunkwise` does if the cuts are multiples of the chunk. Against
-/// float64 the relative error (norm of the difference over norm) of outputs and states is below
-/// 1e-6 in all golden cases.
+/// All kernels fix the order of every sum: results do not depend on the number of threads or on what
+/// else is in the batch. They are the same bits with AVX2 and with AVX-512, whose fused
+/// multiply-adds portable code for x86 has to do without. `.recurrent` gives the same bits when a
+/// sequence is cut into calls at multiples of `KimiDeltaKernel.recurrentRun`, `.chunkwise` at
+/// multiples of the chunk, `.passes` anywhere. Against float64 the relative error (norm of the
+/// difference over norm) of outputs and states is below 1e-6 in all golden cases.
 ///
 /// - Parameters:
 ///   - kernel: How to compute.
@@ -62,15 +71,12 @@ package enum KimiDeltaKernel: Sendable, Equatable {
 ///   - sequences: Disjoint ranges of the N rows, one for each sequence; rows of none stay zero.
 ///   - states: One for each sequence; replaced by the state after its last token.
 ///   - shape: H, K and V.
-///   - workers: Threads; each head of each sequence is an item of work.
+///   - workers: Threads; some heads of a sequence are an item of work.
 ///   - instructions: Which C kernels run.
 /// - Returns: `[N, H * V]`.
-/// - Complexity: 7 * K * V flops a token and head for `.recurrent`, 6 * K * V + chunk * (2 K + 2 V)
-///   for `.chunkwise`.
-///   Measured on an AMD EPYC with AVX-512 (family 26), 32 heads, K = V = 128, T = 512, one thread,
-///   microseconds a token and head: recurrent 1.52 with AVX2 and 0.82 with AVX-512; chunks of 16
-///   1.50 and 0.95, chunks of 64 1.77 and 1.11. A single token: recurrent 2.7 and 1.8, chunkwise
-///   6.0 and 4.9.
+/// - Complexity: For a token and head 7 * K * V flops as the recurrence counts them, of which
+///   `.recurrent` does 6 * K * V and one for each key channel, `.chunkwise`
+///   6 * K * V + chunk * (2 K + 2 V). `Docs/Benchmarks.md` has the times.
 package func kimiDelta(
   _ kernel: KimiDeltaKernel, queries: Matrix, keys: Matrix, values: Matrix, logDecay: Matrix,
   beta: Matrix, sequences: [Range<Int>], states: inout [KimiDeltaState], shape: KimiDeltaShape,
@@ -82,27 +88,42 @@ package func kimiDelta(
   if case .chunkwise(let chunk) = kernel { precondition(chunk >= 1, "a chunk of no tokens") }
   // The longest first, so that no thread is left alone with it at the end.
   let order = sequences.indices.sorted { sequences[$0].count > sequences[$1].count }
-  let heads = shape.heads
+  let group = headsTogether(kernel, shape, sequences: order.count, workers)
+  let groups = shape.heads / group
   var output = Matrix(rows: values.rows, columns: values.columns)
   // States move into matrices and back; nothing is copied.
   var shared = states.indices.map { index in
     var elements: [Float] = []
     swap(&elements, &states[index].elements)
     return Matrix(
-      rows: heads * shape.keyDimension, columns: shape.valueDimension, elements: elements)
+      rows: shape.heads * shape.keyDimension, columns: shape.valueDimension, elements: elements)
   }
   output.withSharedRows { output in
     withSharedRows(of: &shared) { states in
-      workers.forEach(order.count * heads) { item in
-        let sequence = order[item / heads]
+      workers.forEach(order.count * groups) { item in
+        let (sequence, first) = (order[item / groups], item % groups * group)
         input.compute(
-          kernel, head: item % heads, rows: sequences[sequence], state: states[sequence],
-          output: output, on: instructions)
+          kernel, heads: first..<first + group, rows: sequences[sequence],
+          state: states[sequence], output: output, on: instructions)
       }
     }
   }
   for index in states.indices { swap(&states[index].elements, &shared[index].elements) }
   return output
+}
+
+/// How many neighbouring heads of a sequence one thread computes together.
+///
+/// Their rows are pieces of the same rows of memory: read at about the same time, they share pages,
+/// which makes long sequences up to a third faster. It changes no bit, so it may depend on how many
+/// threads want work.
+private func headsTogether(
+  _ kernel: KimiDeltaKernel, _ shape: KimiDeltaShape, sequences: Int, _ workers: Workers
+) -> Int {
+  guard kernel == .recurrent else { return 1 }
+  return [4, 2].first { group in
+    shape.heads % group == 0 && sequences * shape.heads / group >= workers.count
+  } ?? 1
 }
 
 /// The operands of one call.
@@ -138,12 +159,14 @@ private struct KimiDeltaInput: Sendable {
     precondition(end <= rows, "a sequence ends behind the last row")
   }
 
-  /// One head of one sequence, by a C kernel.
+  /// Neighbouring heads of one sequence, by a C kernel.
   func compute(
-    _ kernel: KimiDeltaKernel, head: Int, rows: Range<Int>, state: SharedRows, output: SharedRows,
+    _ kernel: KimiDeltaKernel, heads: Range<Int>, rows: Range<Int>, state: SharedRows,
+    output: SharedRows,
     on instructions: InstructionSet
   ) {
     guard !rows.isEmpty else { return }
+    let head = heads.lowerBound
     let keyOffset = rows.lowerBound * keys.columns + head * shape.keyDimension
     let valueOffset = rows.lowerBound * values.columns + head * shape.valueDimension
     unsafe queries.elements.withUnsafeBufferPointer { queries in
@@ -165,7 +188,7 @@ private struct KimiDeltaInput: Sendable {
                   unsafe $0 + rows.lowerBound * shape.heads + head
                 },
                 state: state.address(row: head * shape.keyDimension, column: 0))
-              unsafe run(kernel, &arguments, on: instructions)
+              unsafe run(kernel, &arguments, heads: heads.count, on: instructions)
             }
           }
         }
@@ -175,13 +198,18 @@ private struct KimiDeltaInput: Sendable {
 
   @unsafe
   private func run(
-    _ kernel: KimiDeltaKernel, _ arguments: inout kiln_delta_head,
+    _ kernel: KimiDeltaKernel, _ arguments: inout kiln_delta_head, heads: Int,
     on instructions: InstructionSet
   ) {
     switch kernel {
+    case .passes:
+      let size = unsafe kiln_delta_passes_workspace(&arguments)
+      unsafe withWorkspace(size) { unsafe kiln_delta_passes(instructions.code, &arguments, $0) }
     case .recurrent:
-      let size = unsafe kiln_delta_recurrent_workspace(&arguments)
-      unsafe withWorkspace(size) { unsafe kiln_delta_recurrent(instructions.code, &arguments, $0) }
+      let size = unsafe kiln_delta_recurrent_workspace(&arguments, heads)
+      unsafe withWorkspace(size) {
+        unsafe kiln_delta_recurrent(instructions.code, &arguments, heads, $0)
+      }
     case .chunkwise(let chunk):
       // A chunk longer than the sequence only costs memory.
       let chunk = unsafe min(chunk, arguments.tokens)
@@ -193,24 +221,9 @@ private struct KimiDeltaInput: Sendable {
   }
 }
 
-/// Lends uninitialised scratch memory, one allocation for a whole head.
+/// Lends uninitialised scratch memory, one allocation for all tokens of a head.
 private func withWorkspace(_ count: Int, _ body: (UnsafeMutablePointer<Float>?) -> Void) {
   unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { buffer in
     unsafe body(buffer.baseAddress)
   }
-}
-
-/// Lends several matrices to threads at once.
-private func withSharedRows<Result>(
-  of matrices: inout [Matrix], _ body: ([SharedRows]) -> Result
-) -> Result {
-  func lend(_ matrices: inout ArraySlice<Matrix>, _ shared: [SharedRows]) -> Result {
-    guard var last = matrices.popLast() else { return body(shared.reversed()) }
-    defer { matrices.append(last) }
-    return last.withSharedRows { lend(&matrices, shared + [$0]) }
-  }
-  var slice = matrices[...]
-  matrices = []
-  defer { matrices = Array(slice) }
-  return lend(&slice, [])
 }

@@ -13,7 +13,7 @@ package enum KimiDeltaStep {
     unsafe head.tokens = 1
     unsafe head.key_dimension = shape.keyDimension
     unsafe head.value_dimension = shape.valueDimension
-    return unsafe max(3 * shape.keyDimension, kiln_delta_recurrent_workspace(&head))
+    return unsafe max(3 * shape.keyDimension, kiln_delta_recurrent_workspace(&head, 1))
   }
 
   /// Advances the state of one head by one token.
@@ -58,7 +58,8 @@ package enum KimiDeltaStep {
                     if valueCount % 16 == 0 {
                       unsafe kiln_delta_step(instructions.code, &head, workspace.baseAddress)
                     } else {
-                      unsafe kiln_delta_recurrent(instructions.code, &head, workspace.baseAddress)
+                      unsafe kiln_delta_recurrent(
+                        instructions.code, &head, 1, workspace.baseAddress)
                     }
                   }
                 }

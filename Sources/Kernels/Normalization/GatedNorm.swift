@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CKernels
 package import TensorCore
 
 /// The output gate of Kimi Delta Attention: each head normalised, times the sigmoid of a gate.
@@ -12,16 +13,21 @@ package import TensorCore
 ///   - weight: V factors, the same for all heads.
 ///   - epsilon: Of the norm.
 ///   - workers: Threads. The result does not depend on their number.
+///   - instructions: Which C kernels run.
 package func gatedHeadNorm(
-  _ output: inout Matrix, gate: Matrix, weight: [Float], epsilon: Float, workers: Workers
+  _ output: inout Matrix, gate: Matrix, weight: [Float], epsilon: Float, workers: Workers,
+  on instructions: InstructionSet = .best
 ) {
   precondition(output.rows == gate.rows && output.columns == gate.columns, "shapes differ")
+  precondition(!weight.isEmpty && output.columns % weight.count == 0, "broken heads")
   let heads = output.columns / weight.count
   output.forEachRow(workers: workers) { row, elements in
-    for head in 0..<heads {
-      var part = elements._mutatingExtracting(head * weight.count..<(head + 1) * weight.count)
-      RMSNorm.normalize(&part, weight: weight.span, epsilon: epsilon)
+    unsafe elements.withUnsafeMutableBufferPointer { x in
+      unsafe gate.elements.withUnsafeBufferPointer { gate in
+        unsafe kiln_gated_norm(
+          instructions.code, x.baseAddress,
+          gate.baseAddress.map { unsafe $0 + row * x.count }, weight, epsilon, heads, weight.count)
+      }
     }
-    sigmoidMultiply(&elements, gate: gate.rowSpan(row))
   }
 }

@@ -78,98 +78,50 @@ package func referenceShortConvolution(
   return output
 }
 
-/// Depthwise causal convolution over time with SiLU; see `referenceShortConvolution`.
+/// Depthwise causal convolution over time with SiLU, in place; see `referenceShortConvolution`.
 ///
 /// - Parameters:
-///   - input: `[N, channels]`, the tokens of all sequences.
+///   - rows: `[N, channels]`, the inputs of all sequences; become the outputs.
 ///   - weights: One row of taps for each channel.
-///   - sequences: Disjoint ranges of rows; rows of none stay zero.
-///   - states: One for each sequence; replaced by the state after its last token.
-///   - workers: Threads; runs of 16 tokens are items of work.
+///   - sequences: Disjoint ranges of rows; rows of none stay as they are.
+///   - states: One for each sequence; replaced by the state after its last token, in place.
+///   - workers: Threads; blocks of 128 channels of a sequence are items of work.
 ///   - instructions: Which C kernels run.
-/// - Returns: `[N, channels]`.
 /// - Complexity: 2 * N * channels * kernel flops and N * channels exponentials.
 package func shortConvolution(
-  _ input: Matrix, weights: ShortConvolutionWeights, sequences: [Range<Int>],
+  _ rows: inout Matrix, weights: ShortConvolutionWeights, sequences: [Range<Int>],
   states: inout [ShortConvolutionState], workers: Workers,
   on instructions: InstructionSet = .best
-) -> Matrix {
-  let (channels, kernel) = (weights.channels, weights.kernel)
-  precondition(input.columns == channels, "weights of another shape")
+) {
+  let (channels, past) = (weights.channels, weights.kernel - 1)
+  precondition(rows.columns == channels, "weights of another shape")
   precondition(states.count == sequences.count, "one state for each sequence")
   for (state, sequence) in zip(states, sequences) {
-    precondition(state.elements.count == (kernel - 1) * channels, "a state of another shape")
-    precondition(sequence.lowerBound >= 0 && sequence.upperBound <= input.rows, "rows outside")
+    precondition(state.elements.count == past * channels, "a state of another shape")
+    precondition(sequence.lowerBound >= 0 && sequence.upperBound <= rows.rows, "rows outside")
   }
-  let histories = states
-  let items = itemsOf(sequences)
-  var output = Matrix(rows: input.rows, columns: channels)
-  output.withSharedRows { output in
-    workers.forEach(items.count) { item in
-      let sequence = items[item].sequence
-      let start = sequences[sequence].lowerBound
-      for row in items[item].rows {
-        convolveToken(
-          row - start, sequenceStart: start, input: input, history: histories[sequence],
-          weights: weights, output: output, on: instructions)
-      }
-    }
+  let block = 128
+  let blocks = (channels + block - 1) / block
+  // States move into matrices and back; nothing is copied.
+  var histories = states.indices.map { index in
+    var elements: [Float] = []
+    swap(&elements, &states[index].elements)
+    return Matrix(rows: past, columns: channels, elements: elements)
   }
-  for (index, sequence) in sequences.enumerated() {
-    advance(&states[index], by: sequence, of: input, past: kernel - 1)
-  }
-  return output
-}
-
-/// Rows of one sequence that one thread computes.
-private struct ConvolutionItem: Sendable {
-  let sequence: Int
-  let rows: Range<Int>
-}
-
-/// Runs of at most 16 tokens, so that one long sequence keeps all threads busy.
-private func itemsOf(_ sequences: [Range<Int>]) -> [ConvolutionItem] {
-  let run = 16
-  return sequences.enumerated().flatMap { index, sequence in
-    stride(from: sequence.lowerBound, to: sequence.upperBound, by: run).map { first in
-      ConvolutionItem(
-        sequence: index, rows: first..<min(first + run, sequence.upperBound))
-    }
-  }
-}
-
-private func convolveToken(
-  _ token: Int, sequenceStart: Int, input: Matrix, history: ShortConvolutionState,
-  weights: ShortConvolutionWeights, output: SharedRows, on instructions: InstructionSet
-) {
-  let (channels, kernel) = (weights.channels, weights.kernel)
-  unsafe input.elements.withUnsafeBufferPointer { input in
-    unsafe history.elements.withUnsafeBufferPointer { history in
-      guard let input = input.baseAddress else { return }
-      unsafe withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: kernel) {
-        rows in
-        for tap in 0..<kernel {
-          let source = token + tap - (kernel - 1)
-          unsafe rows[tap] =
-            source >= 0
-            ? input + (sequenceStart + source) * channels
-            : history.baseAddress.map { unsafe $0 + (source + kernel - 1) * channels }
+  rows.withSharedRows { rows in
+    withSharedRows(of: &histories) { histories in
+      workers.forEach(sequences.count * blocks) { item in
+        let (sequence, first) = (sequences[item / blocks], item % blocks * block)
+        guard !sequence.isEmpty else { return }
+        unsafe weights.taps.withUnsafeBufferPointer { taps in
+          unsafe kiln_short_convolution(
+            instructions.code, rows.address(row: sequence.lowerBound, column: first),
+            sequence.count, channels, histories[item / blocks].address(row: 0, column: first),
+            taps.baseAddress.map { unsafe $0 + first }, weights.kernel,
+            min(block, channels - first))
         }
-        unsafe kiln_short_convolution(
-          instructions.code, rows.baseAddress, weights.taps, kernel,
-          output.address(row: sequenceStart + token, column: 0), channels)
       }
     }
   }
-}
-
-/// Shifts the inputs of a sequence into its state.
-private func advance(
-  _ state: inout ShortConvolutionState, by sequence: Range<Int>, of input: Matrix, past: Int
-) {
-  let channels = input.columns
-  let taken = min(past, sequence.count)
-  let first = (sequence.upperBound - taken) * channels
-  state.elements.removeFirst(taken * channels)
-  state.elements.append(contentsOf: input.elements[first..<first + taken * channels])
+  for index in states.indices { swap(&states[index].elements, &histories[index].elements) }
 }

@@ -54,7 +54,7 @@ package struct ConvolutionRing: Sendable {
         }
         unsafe taps.withUnsafeBufferPointer { taps in
           unsafe output.withUnsafeMutableBufferPointer { output in
-            unsafe kiln_short_convolution(
+            unsafe kiln_short_convolution_token(
               instructions.code, rows.baseAddress, taps.baseAddress, kernel, output.baseAddress,
               output.count)
           }

@@ -145,7 +145,8 @@ struct Bench: ParsableCommand {
         heads: dimensions.heads, keyDimension: channels, valueDimension: channels),
       repeats: repeats)
     for length in [1, 64, 512, 4096, 65536] {
-      for kernel in [KimiDeltaKernel.recurrent] + [16, 32, 64].map({ .chunkwise(chunk: $0) }) {
+      let chunkwise = [16, 32, 64].map { KimiDeltaKernel.chunkwise(chunk: $0) }
+      for kernel in [.passes, .recurrent] + chunkwise {
         say("kda, \(length) tokens, \(BenchReport.name(of: kernel))")
         report.kda.append(benchmark.run(kernel, tokens: length))
       }

@@ -61,8 +61,11 @@ struct BenchReport {
 
   /// How a kernel is called.
   static func name(of kernel: KimiDeltaKernel) -> String {
-    if case .chunkwise(let chunk) = kernel { return "chunk \(chunk)" }
-    return kernel == .recurrent ? "recurrent" : "plain"
+    switch kernel {
+    case .passes: "four passes"
+    case .recurrent: "recurrent"
+    case .chunkwise(let chunk): "chunk \(chunk)"
+    }
   }
 
   /// How a job is called.

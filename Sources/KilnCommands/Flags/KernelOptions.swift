@@ -12,7 +12,7 @@ struct KernelOptions: ParsableArguments {
   }
 
   @Option(help: "Form of the KDA kernel: recurrent or chunk.")
-  var kda = Form.chunk
+  var kda = Form.recurrent
 
   @Option(
     help: ArgumentHelp("Tokens in a chunk of the chunkwise KDA kernel.", valueName: "n"))

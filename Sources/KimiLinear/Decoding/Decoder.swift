@@ -21,8 +21,7 @@ package final class Decoder {
     package let promptKernel: KimiDeltaKernel
 
     package init(
-      workers: Workers, contextLimit: Int,
-      promptKernel: KimiDeltaKernel = .chunkwise(chunk: KimiDeltaKernel.bestChunk)
+      workers: Workers, contextLimit: Int, promptKernel: KimiDeltaKernel = .best
     ) {
       self.workers = workers
       self.contextLimit = contextLimit

@@ -28,19 +28,16 @@ struct LinearAttentionLayer {
     adding hidden: inout Matrix
   ) {
     // Everything that reads the input, in one parallel run.
-    let projected = WeightProduct.multiply(
+    var projected = WeightProduct.multiply(
       input,
       by: [
         weights.query, weights.key, weights.value, weights.forgetDown, weights.gateDown,
         weights.beta,
       ],
       workers: workers)
-    let queries = convolved(
-      projected[0], weights.queryConvolution, sequences, &states, \.queryConvolution)
-    let keys = convolved(
-      projected[1], weights.keyConvolution, sequences, &states, \.keyConvolution)
-    let values = convolved(
-      projected[2], weights.valueConvolution, sequences, &states, \.valueConvolution)
+    convolve(&projected[0], weights.queryConvolution, sequences, &states, \.queryConvolution)
+    convolve(&projected[1], weights.keyConvolution, sequences, &states, \.keyConvolution)
+    convolve(&projected[2], weights.valueConvolution, sequences, &states, \.valueConvolution)
     var decay = WeightProduct.multiply(projected[3], by: weights.forgetUp, workers: workers)
     kimiDeltaLogDecay(
       &decay, rateLogarithms: weights.logDecayRate, bias: weights.decayBias,
@@ -50,8 +47,8 @@ struct LinearAttentionLayer {
 
     var deltas = states.indices.map { states[$0].lend(\.delta) }
     var mixed = kimiDelta(
-      kernel, queries: queries, keys: keys, values: values, logDecay: decay, beta: beta,
-      sequences: sequences, states: &deltas, shape: dimensions.deltaShape, workers: workers)
+      kernel, queries: projected[0], keys: projected[1], values: projected[2], logDecay: decay,
+      beta: beta, sequences: sequences, states: &deltas, shape: dimensions.deltaShape, workers: workers)
     for index in states.indices { states[index].delta = deltas[index] }
 
     let gate = WeightProduct.multiply(projected[4], by: weights.gateUp, workers: workers)
@@ -61,16 +58,15 @@ struct LinearAttentionLayer {
       PackedRows(mixed, workers: workers), by: weights.output, to: &hidden, workers: workers)
   }
 
-  private func convolved(
-    _ input: Matrix, _ taps: ShortConvolutionWeights, _ sequences: [Range<Int>],
+  /// Convolves what was projected, in place.
+  private func convolve(
+    _ channels: inout Matrix, _ taps: ShortConvolutionWeights, _ sequences: [Range<Int>],
     _ states: inout [LinearAttentionState],
     _ state: WritableKeyPath<LinearAttentionState, ShortConvolutionState>
-  ) -> Matrix {
+  ) {
     var convolutionStates = states.indices.map { states[$0].lend(state) }
-    let output = shortConvolution(
-      input, weights: taps, sequences: sequences, states: &convolutionStates,
-      workers: workers)
+    shortConvolution(
+      &channels, weights: taps, sequences: sequences, states: &convolutionStates, workers: workers)
     for index in states.indices { states[index][keyPath: state] = convolutionStates[index] }
-    return output
   }
 }
