@@ -14,7 +14,7 @@ KILN_DISPATCH(
      struct kiln_panels panels, int adds, float *output, size_t output_stride),
     (rows, columns, inner, strip, panels, adds, output, output_stride))
 KILN_DISPATCH(
-    void, add_rows,
+    void, add_weighted_rows,
     (enum kiln_instruction_set set, const float *rows, size_t stride, size_t count, size_t columns,
      const float *factors, float *const *targets),
     (rows, stride, count, columns, factors, targets))

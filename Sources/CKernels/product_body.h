@@ -117,7 +117,7 @@ static void NAME(strip_product)(
   }
 }
 
-static void NAME(add_rows)(
+static void NAME(add_weighted_rows)(
     const float *rows, size_t stride, size_t count, size_t columns, const float *factors,
     float *const *targets) {
   for (size_t r = 0; r < count; r++) {

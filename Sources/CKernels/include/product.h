@@ -74,7 +74,7 @@ void kiln_pack_panel(
 /// targets[r][i] = targets[r][i] + factors[r] * rows[r * stride + i] for i < columns.
 ///
 /// Products and sums are rounded separately. No two targets overlap.
-void kiln_add_rows(
+void kiln_add_weighted_rows(
     enum kiln_instruction_set set, const float *rows, size_t stride, size_t count, size_t columns,
     const float *factors, float *const *targets);
 

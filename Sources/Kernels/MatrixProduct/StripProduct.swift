@@ -115,7 +115,7 @@ func addRows(
     }
     unsafe tile.withUnsafeBufferPointer { tile in
       unsafe factors.withUnsafeBufferPointer { factors in
-        unsafe kiln_add_rows(
+        unsafe kiln_add_weighted_rows(
           instructions.code, tile.baseAddress, stride, targets.count, columns, factors.baseAddress,
           places.baseAddress)
       }

@@ -48,7 +48,8 @@ struct LinearAttentionLayer {
     var deltas = states.indices.map { states[$0].lend(\.delta) }
     var mixed = kimiDelta(
       kernel, queries: projected[0], keys: projected[1], values: projected[2], logDecay: decay,
-      beta: beta, sequences: sequences, states: &deltas, shape: dimensions.deltaShape, workers: workers)
+      beta: beta, sequences: sequences, states: &deltas, shape: dimensions.deltaShape,
+      workers: workers)
     for index in states.indices { states[index].delta = deltas[index] }
 
     let gate = WeightProduct.multiply(projected[4], by: weights.gateUp, workers: workers)
