@@ -40,11 +40,18 @@ package struct KimiDeltaBenchmark: Sendable {
     self.repeats = repeats
   }
 
-  /// Operations for a token and head: 7 K V of the recurrence; 6 K V + C (2 K + 2 V) in chunks of C.
+  /// Operations for a token and head, as each form computes them.
+  ///
+  /// 7 K V in four passes; 6 K V + K for the recurrence that keeps decays apart from the state; 6 K V +
+  /// C (2 K + 2 V) in chunks of C.
   package static func operations(_ kernel: KimiDeltaKernel, shape: KimiDeltaShape) -> Int {
     let square = shape.keyDimension * shape.valueDimension
-    guard case .chunkwise(let chunk) = kernel else { return 7 * square }
-    return 6 * square + chunk * 2 * (shape.keyDimension + shape.valueDimension)
+    return switch kernel {
+    case .passes: 7 * square
+    case .recurrent: 6 * square + shape.keyDimension
+    case .chunkwise(let chunk):
+      6 * square + chunk * 2 * (shape.keyDimension + shape.valueDimension)
+    }
   }
 
   /// Measures one kernel.

@@ -15,13 +15,14 @@ import TensorCore
 ///
 /// | part | operations |
 /// |---|---|
-/// | KDA layer | 2 d HK (q, k, v, o: 4 times) + 2 (d K + K HK) (two gates) + 2 d H + 2 c HK (3 times) + 7 K K H |
+/// | KDA layer | 2 d HK (q, k, v, o: 4 times) + 2 (d K + K HK) (two gates) + 2 d H + 2 c HK (3 times) + 6 K K H |
 /// | MLA layer | 2 (d a + ...) for all projections, and 2 heads (nope + rope + value) for each token that it attends to |
 /// | router | 2 d E |
 /// | experts | 6 d w for each chosen expert of width w, and for the shared one |
 /// | dense | 6 d i |
 /// | head | 2 d V |
 ///
+/// The recurrence needs three products with the state, 6 K K for a head: its decay can be kept apart.
 /// In a prefill latents are expanded (`kv_b_proj`, once a token). A decoded token absorbs that projection, and
 /// attends in latent space: 2 heads (2 rank + rope) for each token that it attends to.
 package struct ModelCost: Sendable {
@@ -79,7 +80,7 @@ package struct ModelCost: Sendable {
       let layer =
         4 * 2 * hidden * kda.width + 2 * gates + 2 * hidden * kda.heads
         + 3 * 2 * kda.kernelSize * kda.width
-        + 7 * kda.heads * kda.headDimension * kda.headDimension
+        + 6 * kda.heads * kda.headDimension * kda.headDimension
       operations[.kda] = configuration.linearLayerCount * layer
     }
     if let mla = configuration.latentAttention, configuration.latentLayerCount > 0 {

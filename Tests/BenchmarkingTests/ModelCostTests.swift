@@ -31,7 +31,7 @@ import Testing
         let dimensions = try #require(configuration.linearAttention)
         expected += matrices.reduce(0) { $0 + 2 * Double($1.shape.elementCount) }
         expected += 6 * Double(dimensions.kernelSize * dimensions.width)
-        expected += 7 * Double(dimensions.width * dimensions.headDimension)
+        expected += 6 * Double(dimensions.width * dimensions.headDimension)
       case .latent(let mla):
         let matrices = [mla.query, mla.latentDown, mla.latentUp, mla.output]
         let dimensions = try #require(configuration.latentAttention)
