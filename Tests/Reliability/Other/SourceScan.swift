@@ -35,6 +35,10 @@ enum SourceScan {
     ),
     ("Kernels/", "precondition(", "shapes of matrices, compared with the configuration before"),
     (
+      "KimiLinear/Decoding/Decoder+State.swift", "precondition",
+      "a state that the same model made"
+    ),
+    (
       "TensorCore/MappedRegion.swift", "precondition(",
       "readers have compared the range with the file"
     ),
