@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Glibc
 import Testing
 
 @Suite("generate")
@@ -127,5 +128,20 @@ struct GenerateTests {
     try expectFailure(
       ["generate", Fixture.nano.path, "--prompt-file", "empty.txt"], Code.badData,
       naming: "empty.txt", in: scratch)
+  }
+
+  @Test("an interrupt ends it without a word", arguments: [SIGINT, SIGTERM])
+  func interrupted(_ signal: Int32) throws {
+    let running = try Tool.start(
+      [
+        "generate", Fixture.nano.path, "--prompt", "x", "--max-tokens", "1000000",
+        "--temperature", "2",
+      ], in: scratch.folder)
+    usleep(400_000)
+    running.send(signal)
+    let result = try running.wait()
+    // The model may have come to an end of its own.
+    #expect([0, 128 + signal].contains(result.status), "\(result.errors)")
+    if result.status != 0 { #expect(result.messages.isEmpty) }
   }
 }

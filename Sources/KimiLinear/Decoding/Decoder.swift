@@ -55,7 +55,8 @@ package final class Decoder {
     let caches = (0..<configuration.latentLayerCount).map { _ in SharedFloats(count: cacheCount) }
     guard let memory = plan.makeMemory(), !caches.contains(where: { $0 == nil }) else {
       throw .tooLarge(
-        model: model.name, needed: plan.count + caches.count * cacheCount,
+        model: model.name,
+        needed: (plan.count + caches.count * cacheCount) * MemoryLayout<Float>.stride,
         available: PhysicalMemory.byteCount)
     }
     let step = DecodingStep(
@@ -75,14 +76,14 @@ package final class Decoder {
     let layers = max(model.configuration.latentLayerCount, 1)
     // Fewer tokens than bytes: nothing below can overflow.
     let tokens = min(max(options.contextLimit, 1), available)
-    let (floats, overflow) = AbsorbedAttention.rowCount(forTokens: tokens)
+    let (bytes, overflow) = AbsorbedAttention.rowCount(forTokens: tokens)
       .multipliedReportingOverflow(by: width * layers * MemoryLayout<Float>.stride)
-    guard !overflow, floats <= available - min(working * MemoryLayout<Float>.stride, available)
+    guard !overflow, bytes <= available - min(working * MemoryLayout<Float>.stride, available)
     else {
       throw .tooLarge(
-        model: model.name, needed: overflow ? Int.max : floats, available: available)
+        model: model.name, needed: overflow ? Int.max : bytes, available: available)
     }
-    return floats / (layers * MemoryLayout<Float>.stride)
+    return bytes / (layers * MemoryLayout<Float>.stride)
   }
 
   /// Runs the tokens of a prompt; the logits are then those after its last token.
@@ -93,6 +94,7 @@ package final class Decoder {
     guard tokens.count <= options.contextLimit - tokenCount else {
       throw ModelError.contextFull(model: model.name, limit: options.contextLimit)
     }
+    for token in tokens { try check(token) }
     // What comes behind a context that is already here goes step by step, as generated tokens do.
     let (first, rest) = tokenCount == 0 ? (tokens.dropLast(), tokens.suffix(1)) : ([], tokens[...])
     if !first.isEmpty {
@@ -116,10 +118,7 @@ package final class Decoder {
   /// - Parameter token: Its id.
   /// - Throws: `ModelError.tokenOutOfRange`, `.contextFull`.
   package func step(_ token: Int) throws(ModelError) {
-    let size = model.configuration.vocabularySize
-    guard (0..<size).contains(token) else {
-      throw .tokenOutOfRange(id: token, vocabularySize: size)
-    }
+    try check(token)
     guard tokenCount < options.contextLimit else {
       throw .contextFull(model: model.name, limit: options.contextLimit)
     }
@@ -129,6 +128,13 @@ package final class Decoder {
     step.position.store(tokenCount, ordering: .relaxed)
     team.run()
     tokenCount += 1
+  }
+
+  private func check(_ token: Int) throws(ModelError) {
+    let size = model.configuration.vocabularySize
+    guard (0..<size).contains(token) else {
+      throw .tokenOutOfRange(id: token, vocabularySize: size)
+    }
   }
 
   /// Lends the logits `[vocabulary]` after the last token.
