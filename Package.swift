@@ -94,6 +94,11 @@ let package = Package(
       dependencies: ["TensorCore", "JSON", "Checkpoints", "Kernels", system],
       swiftSettings: settings),
     .target(
+      name: "Calibration",
+      dependencies: [
+        "TensorCore", "Checkpoints", "Kernels", "Quantization", "KimiLinear", system,
+      ], swiftSettings: kernelSettings),
+    .target(
       name: "Evaluation",
       dependencies: [
         "TensorCore", "JSON", "KilnFormat", "Checkpoints", "Kernels", "KimiLinear", system,
@@ -110,7 +115,7 @@ let package = Package(
       name: "Conversion",
       dependencies: [
         "TensorCore", "JSON", "Compression", "Safetensors", "KilnFormat", "Checkpoints", "Kernels",
-        "Quantization", "KimiLinear", system,
+        "Quantization", "KimiLinear", "Calibration", system,
       ],
       swiftSettings: settings),
     .target(
@@ -126,8 +131,8 @@ let package = Package(
         "Benchmarking",
         "TensorCore", "JSON", "Compression", "Checkpoints", "Tokenization", "Kernels",
         "Quantization",
-        "KimiLinear", "Evaluation", "Inspection", "Conversion", "Safetensors", argumentParser,
-        system,
+        "KimiLinear", "Evaluation", "Inspection", "Calibration", "Conversion", "Safetensors",
+        argumentParser, system,
       ],
       swiftSettings: settings),
     .executableTarget(
@@ -156,10 +161,11 @@ let package = Package(
     tests(of: "Checkpoints", with: ["Safetensors"]),
     tests(
       of: "Conversion",
-      with: ["Checkpoints", "KilnFormat", "Kernels", "KimiLinear", "Quantization"]),
+      with: ["Calibration", "Checkpoints", "KilnFormat", "Kernels", "KimiLinear", "Quantization"]),
     tests(
       of: "KimiLinear",
       with: ["Checkpoints", "Conversion", "Evaluation", "Kernels", "Quantization"]),
+    tests(of: "Calibration"),
     tests(of: "Kernels", with: ["Safetensors"]),
     tests(
       of: "Evaluation",

@@ -93,6 +93,9 @@ package struct Checkpoint: Sendable {
   /// Whether this is a saved base; tells nothing about its state.
   package var isSavedBase: Bool { isPacked && hasFile(Self.savedBaseFileName) }
 
+  /// The calibration by which a packed file was quantized; null for any other checkpoint.
+  package var calibration: JSONValue { packed?.header.calibration ?? .null }
+
   /// Whether this is a packed file.
   package var isPacked: Bool { packed != nil }
 

@@ -8,6 +8,8 @@ package import TensorCore
 package enum ConversionError: KilnError, Equatable {
   /// A tensor is quantized already and would have to be rounded a second time.
   case alreadyQuantized(FilePath, name: String, stored: String, asked: String)
+  /// A method was asked for that rounds by a calibration text, and there is none.
+  case needsCalibration(FilePath, name: String, method: String)
   /// The shards would be too small for the model.
   case tooManyShards(FilePath, count: Int)
   /// A shard was asked for that the plan does not have.
@@ -17,7 +19,7 @@ package enum ConversionError: KilnError, Equatable {
 
   package var category: ErrorCategory {
     switch self {
-    case .alreadyQuantized, .tooManyShards, .noSuchShard: .usage
+    case .alreadyQuantized, .needsCalibration, .tooManyShards, .noSuchShard: .usage
     case .tooLarge: .badData
     }
   }
@@ -27,6 +29,8 @@ package enum ConversionError: KilnError, Equatable {
     case .alreadyQuantized(let path, let name, let stored, let asked):
       "\(path): tensor \"\(name)\" is \(stored) already and \(asked) was asked for; quantize from the"
         + " original checkpoint"
+    case .needsCalibration(let path, let name, let method):
+      "\(path): tensor \"\(name)\" is to be rounded by \(method), which needs a text: --calibration FILE"
     case .tooManyShards(let path, let count):
       "\(path): would need \(count) shards of that size, expected at most"
         + " \(KilnModel.maximumShardCount)"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Calibration
 import Checkpoints
 import Quantization
 import TensorCore
@@ -34,6 +35,8 @@ struct ConversionStream {
   let integrity: PackedIntegrity
   /// Whether NaN and infinities are counted in tensors that are copied, too.
   var countsNonFinite = false
+  /// Quantizes matrices by a calibration text; nil without one.
+  var calibrated: SequentialQuantizer?
 
   /// A chunk with its place in the stream.
   private struct Step: Sendable {
@@ -59,6 +62,8 @@ struct ConversionStream {
     var completed = 0
     var started = 0
     var waiting: ArraySlice<Step> = []
+    // What was measured of matrices that were quantized before they came here.
+    var measured: [Int: QuantizationStatistics] = [:]
     // Scales follow all codes of a tensor, so those of a long one wait here.
     var scales: [UInt8] = []
     var statistics = QuantizationStatistics()
@@ -67,7 +72,17 @@ struct ConversionStream {
       ahead: Self.chunksAhead,
       next: {
         while waiting.isEmpty, started < jobs.count {
-          waiting = try steps(of: jobs[started], number: started)[...]
+          let job = jobs[started]
+          if let calibrated, job.encoding != job.stored.encoding,
+            calibrated.reaches(job.stored.name)
+          {
+            try integrity.check(job.stored.name)
+            let quantized = try calibrated.take(job.stored.name)
+            measured[started] = quantized.statistics
+            waiting = steps(of: quantized.tensor, job, number: started)[...]
+          } else {
+            waiting = try steps(of: job, number: started)[...]
+          }
           started += 1
         }
         return waiting.popFirst()
@@ -79,8 +94,12 @@ struct ConversionStream {
         buffers.giveBack(result.codes)
         scales += result.scales
         statistics = statistics + result.statistics
-        completed += result.sourceByteCount
+        completed += measured[step.job] == nil ? result.sourceByteCount : 0
         if step.endsJob {
+          if let known = measured.removeValue(forKey: step.job) {
+            statistics = known
+            completed += jobs[step.job].stored.byteCount
+          }
           unsafe try write(scales.span.bytes)
           try finished(step.job, statistics)
           scales = []
@@ -96,7 +115,10 @@ struct ConversionStream {
   /// The chunks of a tensor, whose bytes are found to be sound first.
   private func steps(of job: Job, number: Int) throws -> [Step] {
     try integrity.check(job.stored.name)
-    let tensor = try job.stored.load(workers: workers)
+    return steps(of: try job.stored.load(workers: workers), job, number: number)
+  }
+
+  private func steps(of tensor: EncodedTensor, _ job: Job, number: Int) -> [Step] {
     let chunks = TensorChunk.all(
       of: tensor, as: job.encoding, method: job.method, countsNonFinite: countsNonFinite)
     return chunks.enumerated().map { index, chunk in

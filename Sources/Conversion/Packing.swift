@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Calibration
 import Checkpoints
+import Kernels
 import KilnFormat
 import KimiLinear
 package import Quantization
@@ -30,6 +32,26 @@ package struct Packing: Sendable {
     package fileprivate(set) var fileCount = 0
     /// Tensors that an earlier run had written.
     package fileprivate(set) var resumedTensorCount = 0
+    /// What calibration measured; nil without one.
+    package fileprivate(set) var evidence: CalibrationEvidence?
+  }
+
+  /// The form of KDA that calibration runs, whatever the processor: bytes depend on it.
+  private static let calibrationKernel = KimiDeltaKernel.chunkwise(chunk: 16)
+
+  /// Runs what is left of the calibration, and gathers what it measured.
+  private func evidence(of calibrated: SequentialQuantizer) throws -> CalibrationEvidence {
+    try calibrated.finish()
+    var evidence = CalibrationEvidence()
+    evidence.coverage = calibrated.coverage
+    for measured in calibrated.measurements {
+      if let error = measured.outputError {
+        evidence.outputErrors[plan.source.role(of: measured.name), default: OutputError()] =
+          evidence.outputErrors[plan.source.role(of: measured.name), default: OutputError()] + error
+      }
+      if let note = measured.note { evidence.notes.append((measured.name, note)) }
+    }
+    return evidence
   }
 
   /// Checks the place of the output as `run` does, without writing.
@@ -71,9 +93,16 @@ package struct Packing: Sendable {
     var report = Report(
       statistics: [QuantizationStatistics](
         repeating: QuantizationStatistics(), count: plan.items.count))
+    let calibrated = try plan.calibration.map { calibration in
+      try SequentialQuantizer(
+        plan.source, targets: plan.targets, sample: calibration.sample,
+        rounding: calibration.rounding,
+        options: Model.Options(kernel: Self.calibrationKernel, workers: workers),
+        progress: progress)
+    }
     var run = PackingRun(
       plan: plan, workers: workers, target: target, journal: journal, progress: progress,
-      totalByteCount: plan.items.reduce(0) { $0 + $1.stored.byteCount })
+      totalByteCount: plan.items.reduce(0) { $0 + $1.stored.byteCount }, calibrated: calibrated)
     for shard in plan.shards {
       report.fileByteCount += try run.write(shard)
       report.fileCount += 1
@@ -81,6 +110,11 @@ package struct Packing: Sendable {
     for (item, statistics) in run.statistics { report.statistics[item] = statistics }
     report.resumedTensorCount = run.resumedTensorCount
     for file in checkpoint.dataFiles { try file.checkSize() }
+    if let calibrated, let calibration = plan.calibration {
+      let evidence = try evidence(of: calibrated)
+      report.evidence = evidence
+      run.describe(calibration: calibration.json(with: evidence))
+    }
     try run.commit()
     journal.remove()
     return report

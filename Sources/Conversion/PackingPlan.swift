@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Calibration
 package import Checkpoints
 import Compression
 import JSON
@@ -85,6 +86,10 @@ package struct PackingPlan: Sendable {
   package let items: [Item]
   /// How they are stored.
   package let options: Options
+  /// The text by which matrices are quantized; nil without one.
+  package let calibration: CalibrationText?
+  /// What becomes of all matrices that are quantized now, those of other shards too.
+  let targets: [ExactString: SequentialQuantizer.Target]
   let shards: [Shard]
   /// A checksum of everything that was decided.
   let digest: UInt64
@@ -103,17 +108,30 @@ package struct PackingPlan: Sendable {
   ///   - recipe: How to quantize; nil to keep every tensor bit for bit.
   ///   - producer: Program and version, for the header.
   ///   - options: How to store the tensors.
-  /// - Throws: `ConversionError.alreadyQuantized`, `.tooManyShards`, `.noSuchShard` or `.tooLarge`.
+  ///   - calibration: The text to quantize by; needed if the recipe asks for such a method.
+  /// - Throws: `ConversionError.alreadyQuantized`, `.needsCalibration`, `.tooManyShards`, `.noSuchShard` or `.tooLarge`.
   package init(
-    _ source: CheckedCheckpoint, recipe: Recipe?, producer: String, options: Options = Options()
+    _ source: CheckedCheckpoint, recipe: Recipe?, producer: String, options: Options = Options(),
+    calibration: CalibrationText? = nil
   ) throws {
     let checkpoint = source.checkpoint
     let items = try source.tensors.tensors.map { stored in
       try Self.item(stored, role: source.role(of: stored.name), recipe: recipe, checkpoint)
     }
+    var targets: [ExactString: SequentialQuantizer.Target] = [:]
+    for item in items where item.isQuantizedNow {
+      guard calibration != nil || !item.method.needsCalibration else {
+        throw ConversionError.needsCalibration(
+          checkpoint.path, name: item.stored.name.text, method: item.method.rawValue)
+      }
+      targets[item.stored.name] = SequentialQuantizer.Target(
+        encoding: item.encoding, method: item.method)
+    }
     let draft = ShardDraft(
       items: items, options: options, producer: producer,
       source: checkpoint.provenance, recipe: recipe?.json ?? checkpoint.recipe,
+      calibration: calibration?.json ?? (recipe == nil ? checkpoint.calibration : .null),
+      calibrationRoom: calibration.map { Self.calibrationRoom(source, $0) } ?? 0,
       files: checkpoint.files, assemblies: source.tensors.assemblies)
     guard draft.parts.count <= KilnModel.maximumShardCount else {
       throw ConversionError.tooManyShards(checkpoint.path, count: draft.parts.count)
@@ -126,8 +144,23 @@ package struct PackingPlan: Sendable {
     self.source = source
     self.items = Array(items[places])
     self.options = options
+    self.calibration = calibration
+    self.targets = targets
     self.shards = selected.map { $0.moved(by: -places.lowerBound) }
     self.digest = digest
+  }
+
+  /// Bytes that the header keeps free for what calibration will measure.
+  private static func calibrationRoom(
+    _ source: CheckedCheckpoint, _ calibration: CalibrationText
+  ) -> Int {
+    let configuration = source.configuration
+    return CalibrationEvidence.maximumByteCount(
+      tokens: calibration.sample.tokens.count,
+      expertCounts: configuration.layers.filter(\.hasExperts).map { _ in
+        configuration.experts?.count ?? 0
+      },
+      longestName: source.tensors.tensors.map { $0.name.text.utf8.count }.max() ?? 0)
   }
 
   /// The shards that are asked for, at least one.
@@ -179,5 +212,8 @@ extension PackingPlan {
     return ConversionStream.peakMemoryByteCount(
       largestTensor: items.map(\.stored.byteCount).max() ?? 0, workers: workers)
       + scales
+      + (calibration.map {
+        SequentialQuantizer.peakMemoryByteCount(source, sample: $0.sample)
+      } ?? 0)
   }
 }

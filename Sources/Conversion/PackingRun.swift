@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Calibration
 import Checkpoints
+import JSON
 import KilnFormat
 import KimiLinear
 import Quantization
@@ -15,6 +17,8 @@ struct PackingRun {
   private let journal: Journal
   private let progress: Progress.Handler
   private let totalByteCount: Int
+  /// Quantizes by a calibration text; nil without one.
+  private let calibrated: SequentialQuantizer?
 
   /// Entries of an earlier run that were not looked at yet.
   private var former: ArraySlice<Journal.Record>
@@ -31,8 +35,10 @@ struct PackingRun {
 
   init(
     plan: PackingPlan, workers: Workers, target: PackingTarget, journal: Journal,
-    progress: @escaping Progress.Handler, totalByteCount: Int
+    progress: @escaping Progress.Handler, totalByteCount: Int,
+    calibrated: SequentialQuantizer? = nil
   ) {
+    self.calibrated = calibrated
     self.plan = plan
     self.workers = workers
     self.target = target
@@ -81,6 +87,9 @@ struct PackingRun {
     return byteCount
   }
 
+  /// Replaces what the header of a single file says about the calibration.
+  func describe(calibration: JSONValue) { last?.describe(calibration: calibration) }
+
   /// Gives the output its name.
   ///
   /// - Throws: `FileError`.
@@ -128,7 +137,8 @@ struct PackingRun {
     let isLossless = !plan.items.contains { $0.encoding != $0.stored.encoding }
     let stream = ConversionStream(
       workers: workers, activity: isLossless ? "convert" : "quantize",
-      integrity: PackedIntegrity(plan.source.checkpoint), countsNonFinite: !isLossless)
+      integrity: PackedIntegrity(plan.source.checkpoint), countsNonFinite: !isLossless,
+      calibrated: calibrated)
     var measured: [Int: QuantizationStatistics] = [:]
     let (done, total, progress) = (completedByteCount, totalByteCount, progress)
     try stream.run(

@@ -13,6 +13,9 @@ struct ShardDraft {
   let producer: String
   let source: KilnHeader.Source
   let recipe: JSONValue
+  let calibration: JSONValue
+  /// Bytes that the header of a single file keeps free for what calibration will measure.
+  let calibrationRoom: Int
   let files: [AuxiliaryFile]
   let assemblies: [KilnHeader.Assembly]
   /// Whether the tensor belongs to the same expert as the one before it.
@@ -20,7 +23,8 @@ struct ShardDraft {
 
   init(
     items: [PackingPlan.Item], options: PackingPlan.Options, producer: String,
-    source: KilnHeader.Source, recipe: JSONValue, files: [AuxiliaryFile],
+    source: KilnHeader.Source, recipe: JSONValue, calibration: JSONValue, calibrationRoom: Int,
+    files: [AuxiliaryFile],
     assemblies: [KilnHeader.Assembly]
   ) {
     self.items = items
@@ -28,6 +32,8 @@ struct ShardDraft {
     self.producer = producer
     self.source = source
     self.recipe = recipe
+    self.calibration = calibration
+    self.calibrationRoom = options.shardByteCount == nil ? calibrationRoom : 0
     self.files = files
     self.assemblies = assemblies
     let orders = items.map { TensorOrder($0.stored.name) }
@@ -99,7 +105,8 @@ struct ShardDraft {
       let isFirst = index == 0
       guard
         let layout = KilnLayout(
-          producer: producer, source: source, recipe: recipe,
+          producer: producer, source: source, recipe: recipe, calibration: calibration,
+          calibrationRoom: calibrationRoom,
           shard: options.shardByteCount == nil
             ? nil : KilnHeader.Shard(number: index + 1, count: parts.count, set: set),
           files: isFirst

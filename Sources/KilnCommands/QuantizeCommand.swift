@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Calibration
 import Checkpoints
 import Conversion
 import Kernels
@@ -16,6 +17,7 @@ struct Quantize: ParsableCommand {
     discussion: """
       EXAMPLES
         kiln quantize checkpoint/ model.kiln --scheme int4-g32 --method search
+        kiln quantize checkpoint/ model.kiln --scheme int4-g32 --method gptq --calibration text.txt
         kiln quantize checkpoint/ model.kiln --scheme int8-g32 --set embedding=bf16
         kiln quantize checkpoint/ model.kiln --recipe recipe.json --dry-run
         kiln quantize checkpoint/ model.kiln --scheme int4-g32 --resume
@@ -38,6 +40,7 @@ struct Quantize: ParsableCommand {
   var output: FilePath
 
   @OptionGroup var recipeOptions: RecipeOptions
+  @OptionGroup var calibrationOptions: CalibrationOptions
 
   @Flag(help: "Print the plan with its sizes, and write nothing.")
   var dryRun = false
@@ -48,10 +51,14 @@ struct Quantize: ParsableCommand {
 
   func run() throws {
     let checked = try Inputs.open(
-      source, for: output, reading: [recipeOptions.recipe].compactMap { $0 }, common)
+      source, for: output,
+      reading: [recipeOptions.recipe, calibrationOptions.calibration].compactMap { $0 }, common)
+    let calibration = try calibrationOptions.resolved(for: checked)
+    let allocation = try allocated(checked, calibration)
     let plan = try PackingPlan(
-      checked, recipe: try recipeOptions.resolved(), producer: Inputs.producer,
-      options: packed.packing)
+      checked, recipe: try recipeOptions.resolved(allocated: allocation?.recipe),
+      producer: Inputs.producer,
+      options: packed.packing, calibration: calibration)
     let packing = Packing(plan, workers: common.workers)
     var report: Packing.Report?
     if dryRun {
@@ -68,8 +75,31 @@ struct Quantize: ParsableCommand {
     common.note(
       PackedOutputOptions.resumedMessages(
         report?.resumedTensorCount ?? 0, of: plan.items.count))
+    if let allocation, !common.json {
+      try StandardOutput.print(AllocationTable(allocation).text + "\n")
+    }
     try common.json
-      ? StandardOutput.print(json: summary.json) : StandardOutput.print(summary.text)
+      ? StandardOutput.print(json: summary.json(allocation)) : StandardOutput.print(summary.text)
+  }
+
+  /// Chooses schemes, where `--target-bpw` asks for it.
+  private func allocated(
+    _ checked: CheckedCheckpoint, _ calibration: CalibrationText?
+  ) throws -> SchemeAllocation? {
+    guard let bitsPerWeight = recipeOptions.targetBpw else { return nil }
+    guard let calibration else { throw UsageError("--target-bpw needs a text: --calibration FILE") }
+    let printer = common.progressPrinter()
+    let allocation = try SchemeAllocation(
+      checked, sample: calibration.sample.spread(SensitivityScan.defaultWindows),
+      bitsPerWeight: bitsPerWeight, method: recipeOptions.method ?? .gptq,
+      options: Model.Options(kernel: .chunkwise(chunk: 16), workers: common.workers),
+      progress: printer.show)
+    printer.finish()
+    guard let allocation else {
+      throw UsageError(
+        "--target-bpw \(bitsPerWeight): even the smallest schemes make the model larger")
+    }
+    return allocation
   }
 }
 
@@ -83,11 +113,22 @@ struct RecipeOptions: ParsableArguments {
   var scheme: String?
 
   @Option(
+    help: ArgumentHelp(
+      "Choose the scheme of each part so that all together have this many bits per weight.",
+      discussion: "What each part loses is measured on the calibration text, which it needs.",
+      valueName: "x"))
+  var targetBpw: Double?
+
+  @Option(
     help: "A JSON file of rules (Formats/Recipe.md), in place of --scheme.",
     completion: .file(extensions: ["json"]), transform: { FilePath($0) })
   var recipe: FilePath?
 
-  @Option(help: "How scales are chosen: rtn (round to nearest) or search (least squared error).")
+  @Option(
+    help: ArgumentHelp(
+      "How values are rounded: rtn, search or gptq.",
+      discussion: "rtn: to nearest. search: scales of least squared error. gptq: against the inputs"
+        + " that a calibration text gives, each error made up for by later weights."))
   var method: RoundingMethod?
 
   @Option(
@@ -97,8 +138,11 @@ struct RecipeOptions: ParsableArguments {
   var overrides: [String] = []
 
   func validate() throws {
-    guard (scheme == nil) != (recipe == nil) else {
-      throw ValidationError("give either --scheme or --recipe")
+    guard [scheme != nil, recipe != nil, targetBpw != nil].count(where: { $0 }) == 1 else {
+      throw ValidationError("give one of --scheme, --recipe and --target-bpw")
+    }
+    if let targetBpw, !(1...32).contains(targetBpw) {
+      throw ValidationError("--target-bpw must be from 1 to 32, found \(targetBpw)")
     }
     if let scheme, TensorEncoding(schemeName: scheme) == nil {
       throw ValidationError(
@@ -108,9 +152,15 @@ struct RecipeOptions: ParsableArguments {
   }
 
   /// The recipe that the flags ask for.
-  func resolved() throws -> Recipe {
+  ///
+  /// - Parameter allocated: What `--target-bpw` has led to, if it was given.
+  /// - Returns: The recipe.
+  /// - Throws: What is wrong with the flags or the file.
+  func resolved(allocated: Recipe? = nil) throws -> Recipe {
     var recipe: Recipe
-    if let path = self.recipe {
+    if let allocated {
+      recipe = allocated
+    } else if let path = self.recipe {
       let file = try MappedFile(path)
       guard file.byteCount <= Checkpoint.maximumParsedByteCount else {
         throw FileError.tooLarge(
@@ -121,7 +171,7 @@ struct RecipeOptions: ParsableArguments {
     } else if let encoding = scheme.flatMap({ TensorEncoding(schemeName: $0) }) {
       recipe = Recipe(defaultFor: encoding, method: method ?? .roundToNearest)
     } else {
-      throw UsageError("give either --scheme or --recipe")
+      throw UsageError("give one of --scheme, --recipe and --target-bpw")
     }
     for text in overrides {
       let parts = text.split(separator: "=", maxSplits: 1).map(String.init)

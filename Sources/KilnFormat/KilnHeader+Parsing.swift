@@ -40,6 +40,7 @@ extension KilnHeader {
       throw KilnFormatError.header(
         path, problem: "the prelude says that tensors are compressed, and none is")
     }
+    calibration = root["calibration"].value ?? .null
     try checkNames(path)
     try checkPlaces(path, dataOffset: prelude.dataOffset, fileByteCount: file.byteCount)
     // The parts of an assembly may be in other shards: `KilnModel` looks at all of them.

@@ -19,6 +19,8 @@ public struct KilnHeader: Sendable {
   public var source: Source
   /// The recipe with which it was quantized; null after a lossless conversion.
   package var recipe: JSONValue
+  /// The calibration that chose its codes, and what was measured; null without one.
+  package var calibration: JSONValue = .null
   /// Which part of a model this is, if it is cut into several files.
   public var shard: Shard?
   /// Configuration and tokenizer files, in the order of their offsets.
@@ -164,7 +166,8 @@ extension KilnHeader {
           "bytes": .integer(source.byteCount),
         ]),
       member("recipe", recipe),
-      member("block_bytes", .integer(Self.blockByteCount)),
+    ] + (calibration == .null ? [] : [member("calibration", calibration)]) + [
+      member("block_bytes", .integer(Self.blockByteCount))
     ]
   }
 

@@ -64,6 +64,8 @@ package struct KilnLayout: Sendable {
   ///   - producer: Program and version.
   ///   - source: Where the weights came from.
   ///   - recipe: How they were quantized, or null.
+  ///   - calibration: The calibration that chose the codes, or null.
+  ///   - calibrationRoom: Bytes that the header keeps free for what will be measured.
   ///   - shard: Which part of a model this is; nil for all of it.
   ///   - files: What travels inside.
   ///   - tensors: What is written, in order.
@@ -71,27 +73,30 @@ package struct KilnLayout: Sendable {
   ///   - isCompressed: Whether tensors may be compressed.
   package init?(
     producer: String, source: KilnHeader.Source, recipe: JSONValue,
+    calibration: JSONValue = .null, calibrationRoom: Int = 0,
     shard: KilnHeader.Shard? = nil, files: [File], tensors: [Tensor],
     assemblies: [KilnHeader.Assembly], isCompressed: Bool = false
   ) {
     // Offsets have a variable number of digits in JSON, so the header's length depends on
     // where the data begins. Growing the guess settles after a round or two.
     var dataOffset = KilnPrelude.pageByteCount
+    var empty = KilnHeader(
+      producer: producer, source: source, recipe: recipe, shard: shard, files: [], tensors: [],
+      assemblies: assemblies)
+    empty.calibration = calibration
     while true {
       guard
         let placed = Self.place(
-          KilnHeader(
-            producer: producer, source: source, recipe: recipe, shard: shard, files: [],
-            tensors: [],
-            assemblies: assemblies),
+          empty,
           files: files, tensors: tensors, dataOffset: dataOffset, isCompressed: isCompressed)
       else { return nil }
       let text = JSONWriter.compact(placed.header.json)
       // A reader would refuse the file.
-      guard text.count < KilnPrelude.maximumHeaderByteCount - KilnPrelude.pageByteCount else {
+      let length = text.count + calibrationRoom
+      guard length < KilnPrelude.maximumHeaderByteCount - KilnPrelude.pageByteCount else {
         return nil
       }
-      let needed = Self.roundUp(KilnPrelude.byteCount + text.count, KilnPrelude.pageByteCount)
+      let needed = Self.roundUp(KilnPrelude.byteCount + length, KilnPrelude.pageByteCount)
       if needed <= dataOffset {
         header = placed.header
         fileByteCount = placed.end

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import JSON
 package import TensorCore
 
 /// Writes a packed file in one pass over its entries, in the order of the layout.
@@ -123,6 +124,15 @@ package final class KilnWriter {
     // Only a file without entries is not yet as long as its header.
     try output.pad(to: KilnPrelude.byteCount + layout.headerByteCount)
     return output.byteCount
+  }
+
+  /// Replaces what the header says about the calibration, if the room for it is large enough.
+  package func describe(calibration: JSONValue) {
+    let former = header.calibration
+    header.calibration = calibration
+    if JSONWriter.compact(header.json).count > layout.headerByteCount {
+      header.calibration = former
+    }
   }
 
   /// Writes the header and gives the file its name.

@@ -61,7 +61,7 @@ package struct ReferenceQuantizer: Sendable {
 
     var scale = range.nearestScale(largestMagnitude: largest)
     var error = squaredError(finite, scale: scale.floatValue)
-    if method == .search, let found = search.scale(finite, largestMagnitude: largest) {
+    if method != .roundToNearest, let found = search.scale(finite, largestMagnitude: largest) {
       let foundError = squaredError(finite, scale: found.floatValue)
       if foundError < error {
         scale = found

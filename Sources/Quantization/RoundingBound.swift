@@ -11,6 +11,13 @@ package struct RoundingBound: Sendable {
   /// What a searched scale costs at most beyond the last code, in units of the scale, if nothing is
   /// known about the weights; infinite for long groups of 4 bits.
   private let searchedClipping: Float
+  /// Whether codes may make up for each other: then `calibratedSteps` scales are permitted everywhere.
+  private let isCalibrated: Bool
+
+  /// How many scales a weight may be from its value after error feedback.
+  ///
+  /// Rows that would have a larger distance are rounded without it.
+  package static let calibratedSteps: Float = 8
 
   /// Room for the quotient weight / scale, which is below 129 and rounded to float32.
   private static let quotientSlack: Float = 0x1p-16
@@ -24,7 +31,9 @@ package struct RoundingBound: Sendable {
   /// - Parameters:
   ///   - bits: 4 or 8.
   ///   - groupLength: Elements that share a scale.
-  package init(bits: Int, groupLength: Int) {
+  ///   - isCalibrated: Whether the file says that a calibration chose its codes.
+  package init(bits: Int, groupLength: Int, isCalibrated: Bool = false) {
+    self.isCalibrated = isCalibrated
     range = CodeRange(bits: bits)
     let halfWidth = Double(range.halfWidth)
     let worst = 1 - Double(range.maximum) / (halfWidth * (1 + 0x1p-8))
@@ -33,10 +42,10 @@ package struct RoundingBound: Sendable {
       share < 1 ? Float(share / (1 - share) * (1 - Double(range.minimum))) : .infinity
   }
 
-  /// The distance that rounding permits: half a scale.
+  /// The distance that rounding permits: half a scale, or more after error feedback.
   @inline(__always)
   package func rounding(scale: Float) -> Float {
-    abs(scale) * (0.5 + Self.quotientSlack)
+    abs(scale) * ((isCalibrated ? Self.calibratedSteps : 0.5) + Self.quotientSlack)
   }
 
   /// The largest weight of a group whose codes are all 0.

@@ -2,12 +2,18 @@
 
 /// How the scale of a group is chosen.
 ///
-/// Codes always follow from the scale in the same way.
+/// Codes follow from the scale in the same way, but for the last one, whose codes make up for each other.
 package enum RoundingMethod: String, CaseIterable, Sendable {
   /// The largest magnitude of the group sets the scale.
   case roundToNearest = "rtn"
   /// The scale with the smallest squared error that a search finds; never worse than the other.
   case search
+  /// Rounding against the second moments of the inputs, which a calibration text gives: GPTQ with coordinate
+  /// descent. Where there are none, it is `search`.
+  case gptq
+
+  /// Whether a calibration text is needed.
+  package var needsCalibration: Bool { self == .gptq }
 }
 
 /// What quantization cost, summed over the finite elements of some rows.

@@ -41,7 +41,7 @@ package func quantizeRows(
     "room for codes or scales of the wrong size")
   let search = ScaleSearch(range: CodeRange(bits: bits), groupLength: length)
   let quantizer = GroupQuantizer(
-    bits: bits, groupLength: length, search: method == .search ? search.parameters : nil)
+    bits: bits, groupLength: length, search: method == .roundToNearest ? nil : search.parameters)
   let sums = quantizer.quantize(
     values, codes: &codes, scales: &scales, on: instructions)
   return QuantizationStatistics(

@@ -43,6 +43,20 @@ public final class UnpackedMemory: Sendable {
     for result in results { try result.get() }
   }
 
+  /// A copy of bytes that were computed.
+  ///
+  /// - Throws: `Errno` if there is no memory.
+  package convenience init(copying source: [UInt8]) throws {
+    try self.init(
+      byteCount: source.count, pieceByteCount: 1 << 20, workers: Workers(count: 1)
+    ) { piece, bytes in
+      let start = piece << 20
+      for index in 0..<bytes.byteCount {
+        bytes.storeBytes(of: source[start + index], toByteOffset: index, as: UInt8.self)
+      }
+    }
+  }
+
   deinit {
     if let base = unsafe base { unsafe munmap(base, byteCount) }
   }

@@ -31,7 +31,7 @@ import Testing
       .unknownScheme(file: "r.json", path: "default", found: "int5")
     ),
     (
-      #"{"kiln_recipe": 1, "rules": [], "method": "gptq"}"#,
+      #"{"kiln_recipe": 1, "rules": [], "method": "awq"}"#,
       .unknownMethod(file: "r.json", path: "method", found: "gptq")
     ),
   ])

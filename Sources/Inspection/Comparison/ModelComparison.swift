@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Checkpoints
+import JSON
 package import TensorCore
 
 /// Whether two checkpoints hold the same model, told tensor by tensor under released names.
@@ -33,11 +34,14 @@ package struct ModelComparison: Sendable {
   ) throws {
     fileFindings = FileComparison(left, right).findings
     let (leftTensors, rightTensors) = (try ModelTensors(left), try ModelTensors(right))
+    let isCalibrated = left.calibration != .null || right.calibration != .null
     var candidates = leftTensors.tensors.map {
-      Candidate(name: $0.name, left: $0, right: rightTensors[$0.name])
+      Candidate(
+        name: $0.name, left: $0, right: rightTensors[$0.name], isCalibrated: isCalibrated)
     }
     for stored in rightTensors.tensors where leftTensors[stored.name] == nil {
-      candidates.append(Candidate(name: stored.name, left: nil, right: stored))
+      candidates.append(
+        Candidate(name: stored.name, left: nil, right: stored, isCalibrated: isCalibrated))
     }
     tensors = try Self.compare(candidates, workers: workers, progress: progress)
     for file in left.dataFiles + right.dataFiles { try file.checkSize() }
@@ -48,12 +52,15 @@ package struct ModelComparison: Sendable {
     let name: ExactString
     let left: StoredTensor?
     let right: StoredTensor?
+    /// Whether a calibration chose the codes of either checkpoint.
+    let isCalibrated: Bool
 
     /// Both sides with their bytes, if there is anything to compare.
     func pair(workers: Workers) throws -> TensorPair? {
       guard let left, let right, Self.isSame(left.shape, right.shape) else { return nil }
       return TensorPair(
-        left: try left.load(workers: workers), right: try right.load(workers: workers))
+        left: try left.load(workers: workers), right: try right.load(workers: workers),
+        isCalibrated: isCalibrated)
     }
 
     var byteCount: Int { (left?.byteCount ?? 0) + (right?.byteCount ?? 0) }

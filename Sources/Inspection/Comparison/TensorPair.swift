@@ -8,6 +8,8 @@ import TensorCore
 struct TensorPair: Sendable {
   let left: EncodedTensor
   let right: EncodedTensor
+  /// Whether a calibration chose the codes of either side, so that they need not be the nearest ones.
+  var isCalibrated = false
 
   /// Elements of a run: few enough for a cache, unless one quantized row has more.
   private static let runLength = 1 << 18
@@ -114,13 +116,14 @@ struct TensorPair: Sendable {
     _ tally: inout ComparisonTally
   ) {
     let (values, weights) = (codes.values(elements), weights.values(elements))
-    let groups = codes.groups
+    let groups = codes.groups(isCalibrated: isCalibrated)
     let bound = groups.bound
     for group in stride(from: 0, to: values.count, by: groups.length) {
       let range = group..<group + groups.length
       let scale = groups.scale(of: elements.lowerBound + group)
       let distance = GroupDistance(values, weights, range)
-      let rounding = distance.isEmpty ? bound.empty : bound.rounding(scale: scale.floatValue)
+      let rounding =
+        distance.isEmpty && !isCalibrated ? bound.empty : bound.rounding(scale: scale.floatValue)
       // Nearly always, and without a look at single elements.
       if !distance.hasNaN, distance.largest < rounding {
         tally.add(distance, of: values, weights, at: elements.lowerBound, limit: rounding)
@@ -150,8 +153,10 @@ struct TensorPair: Sendable {
   /// Two quantizations of weights that are not known.
   private func compareCodes(_ elements: Range<Int>, _ tally: inout ComparisonTally) {
     let (left, right) = (self.left.values(elements), self.right.values(elements))
-    let (leftGroups, rightGroups) = (self.left.groups, self.right.groups)
-    let haveSameCodes = leftGroups.bits == rightGroups.bits
+    let (leftGroups, rightGroups) = (
+      self.left.groups(isCalibrated: isCalibrated), self.right.groups(isCalibrated: isCalibrated)
+    )
+    let haveSameCodes = leftGroups.bits == rightGroups.bits && !isCalibrated
     for index in left.indices where !Self.isEqual(left[index], right[index]) {
       let element = elements.lowerBound + index
       guard left[index].isFinite, right[index].isFinite else {
@@ -252,12 +257,12 @@ private struct Groups {
 
 extension EncodedTensor {
   /// The scales; of a plain tensor nothing that anybody may ask for.
-  fileprivate var groups: Groups {
+  fileprivate func groups(isCalibrated: Bool) -> Groups {
     let length = max(encoding.groupSize(columns: shape.columns), 1)
     let bits = if case .quantized(let bits, _) = encoding { bits } else { 8 }
     return Groups(
       tensor: self, bits: bits, length: length,
-      bound: RoundingBound(bits: bits, groupLength: length))
+      bound: RoundingBound(bits: bits, groupLength: length, isCalibrated: isCalibrated))
   }
 
   /// Where the bytes of some elements are: codes and scales, or the elements themselves.

@@ -3,7 +3,7 @@
 /// Products and copies of small matrices on the calling thread.
 extension Matrix {
   /// `alpha * self * other^T`: `[rows, n]` for an other of `[n, columns]`.
-  func multiplied(
+  package func multiplied(
     byTransposed other: Matrix, alpha: Float = 1, on instructions: InstructionSet = .best
   ) -> Matrix {
     precondition(columns == other.columns, "inner dimensions differ")
@@ -29,7 +29,7 @@ extension Matrix {
   }
 
   /// `self * other`: `[rows, n]` for an other of `[columns, n]`.
-  func multiplied(by other: Matrix, on instructions: InstructionSet = .best) -> Matrix {
+  package func multiplied(by other: Matrix, on instructions: InstructionSet = .best) -> Matrix {
     precondition(columns == other.rows, "inner dimensions differ")
     let width = instructions.panelWidth
     let stride = (other.columns + width - 1) / width * width

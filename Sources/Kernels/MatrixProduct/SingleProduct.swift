@@ -25,6 +25,22 @@ enum SingleProduct {
   /// Keeps OpenBLAS from starting threads of its own.
   private static let isConfigured: Void = openblas_set_num_threads(1)
 
+  /// Has OpenBLAS run on the calling thread, for callers of its other functions.
+  static func configure() { _ = isConfigured }
+
+  /// `C = A^T * B` with A `[inner, rows]`, B `[inner, columns]`.
+  static func transposingLeft(
+    _ left: MatrixPointer, _ right: MatrixPointer, into result: MutableMatrixPointer,
+    rows: Int, columns: Int, inner: Int
+  ) {
+    _ = isConfigured
+    guard rows > 0, columns > 0 else { return }
+    unsafe cblas_sgemm(
+      CblasRowMajor, CblasTrans, CblasNoTrans, Int32(rows), Int32(columns), Int32(inner), 1,
+      left.base, Int32(left.stride), right.base, Int32(right.stride), 0, result.base,
+      Int32(result.stride))
+  }
+
   /// `C = alpha * A * B^T + beta * C` with A `[rows, inner]`, B `[columns, inner]`.
   static func transposed(
     _ left: MatrixPointer, _ right: MatrixPointer, into result: MutableMatrixPointer,

@@ -64,6 +64,9 @@ struct SummaryReport {
     for (index, line) in recipeLines.enumerated() {
       table.add([index == 0 ? "recipe" : "", line])
     }
+    for (index, line) in CalibrationReport(checked.checkpoint.calibration).lines.enumerated() {
+      table.add([index == 0 ? "calibration" : "", line])
+    }
     return table.text.drop { $0 == "\n" } + "\n\n" + roles
   }
 
@@ -151,6 +154,7 @@ struct SummaryReport {
             ])
         }),
       "recipe": checked.checkpoint.recipe,
+      "calibration": checked.checkpoint.calibration,
     ]
     guard case .object(let members) = value else { return [] }
     return members

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Calibration
 import Checkpoints
 import Conversion
 import JSON
@@ -83,6 +84,9 @@ struct QuantizationSummary {
     table.add(cells("all", total))
     var lines = [table.text, ""]
     lines += notes
+    if let evidence = report?.evidence {
+      lines += CalibrationReport(calibrationJSON(evidence)).lines.map { "calibration: \($0)" }
+    }
     let verb = statistics == nil ? "would write" : "wrote"
     lines.append(
       "\(verb) \(output.string.asOneLine): \(fileText) from"
@@ -93,6 +97,12 @@ struct QuantizationSummary {
         "peak memory about \(Quantities.bytes(plan.peakMemoryByteCount(workers: workers)))")
     }
     return lines.joined(separator: "\n")
+  }
+
+  /// The calibration as the header has it.
+  private func calibrationJSON(_ evidence: CalibrationEvidence?) -> JSONValue {
+    guard let calibration = plan.calibration else { return .null }
+    return evidence.map { calibration.json(with: $0) } ?? calibration.json
   }
 
   private var fileByteCount: Int { report?.fileByteCount ?? plan.fileByteCount }
@@ -131,7 +141,11 @@ struct QuantizationSummary {
 
   // MARK: - JSON
 
-  var json: JSONValue {
+  /// The summary as JSON.
+  ///
+  /// - Parameter allocation: How the schemes were chosen; nil if they were given.
+  /// - Returns: An object.
+  func json(_ allocation: SchemeAllocation?) -> JSONValue {
     [
       "output": .string(output.string),
       "dry_run": .bool(statistics == nil),
@@ -144,6 +158,8 @@ struct QuantizationSummary {
       "bits_per_weight": .number(total.bitsPerWeight),
       "relative_error": relativeError(total),
       "peak_memory_bytes_estimate": .integer(plan.peakMemoryByteCount(workers: workers)),
+      "allocation": allocation.map { AllocationTable($0).json } ?? .null,
+      "calibration": calibrationJSON(report?.evidence),
       "roles": .object(
         rows.map { role, row in
           JSONMember(

@@ -21,24 +21,31 @@ struct LatentAttentionLayer {
     _ input: PackedRows, sequences: [Range<Int>], caches: inout [LatentCache],
     adding hidden: inout Matrix
   ) {
+    let mixed = mix(input, sequences: sequences, caches: &caches)
+    WeightProduct.add(
+      PackedRows(mixed, workers: workers), by: weights.output, to: &hidden, workers: workers)
+  }
+
+  /// Everything but the output projection: its input, `[N, heads * value]`.
+  func mix(
+    _ input: PackedRows, sequences: [Range<Int>], caches: inout [LatentCache]
+  ) -> Matrix {
     let (queries, latents) = project(input)
     for (index, rows) in sequences.enumerated() { caches[index].append(latents, rows: rows) }
     let attention = LatentAttention(
       heads: dimensions.heads, rank: dimensions.latentRank,
       nopeDimension: dimensions.nopeDimension, ropeDimension: dimensions.ropeDimension,
       valueDimension: dimensions.valueDimension)
-    let mixed = attention.attend(
+    return attention.attend(
       queries: queries, upProjection: weights.latentUp,
       sequences: zip(sequences, caches).map { rows, cache in
         LatentAttention.Sequence(rows: rows, cache: cache.rows)
       },
       workers: workers)
-    WeightProduct.add(
-      PackedRows(mixed, workers: workers), by: weights.output, to: &hidden, workers: workers)
   }
 
   /// Queries `[N, heads * (nope + rope)]` and normalised latents with shared keys `[N, rank + rope]`.
-  private func project(_ input: PackedRows) -> (queries: Matrix, latents: Matrix) {
+  func project(_ input: PackedRows) -> (queries: Matrix, latents: Matrix) {
     var products = WeightProduct.multiply(
       input, by: [weights.latentDown, weights.queryDown ?? weights.query], workers: workers)
     RMSNorm.normalize(
@@ -49,5 +56,13 @@ struct LatentAttentionLayer {
       products[1], weight: weights.queryNorm, epsilon: ModelConfiguration.latentNormEpsilon,
       workers: workers)
     return (WeightProduct.multiply(query, by: weights.query, workers: workers), products[0])
+  }
+
+  /// The input of the query projection: the input itself, or its low-rank form, normalised.
+  func queryInput(_ input: Matrix) -> Matrix {
+    guard let down = weights.queryDown else { return input }
+    return RMSNorm.normalize(
+      WeightProduct.multiply(input, by: down, workers: workers), weight: weights.queryNorm,
+      epsilon: ModelConfiguration.latentNormEpsilon, workers: workers)
   }
 }

@@ -27,6 +27,15 @@ struct LinearAttentionLayer {
     _ input: PackedRows, sequences: [Range<Int>], states: inout [LinearAttentionState],
     adding hidden: inout Matrix
   ) {
+    let mixed = mix(input, sequences: sequences, states: &states)
+    WeightProduct.add(
+      PackedRows(mixed, workers: workers), by: weights.output, to: &hidden, workers: workers)
+  }
+
+  /// Everything but the output projection: its input, `[N, H * K]`.
+  func mix(
+    _ input: PackedRows, sequences: [Range<Int>], states: inout [LinearAttentionState]
+  ) -> Matrix {
     // Everything that reads the input, in one parallel run.
     var projected = WeightProduct.multiply(
       input,
@@ -55,8 +64,7 @@ struct LinearAttentionLayer {
     let gate = WeightProduct.multiply(projected[4], by: weights.gateUp, workers: workers)
     gatedHeadNorm(
       &mixed, gate: gate, weight: weights.outputNorm, epsilon: normEpsilon, workers: workers)
-    WeightProduct.add(
-      PackedRows(mixed, workers: workers), by: weights.output, to: &hidden, workers: workers)
+    return mixed
   }
 
   /// Convolves what was projected, in place.

@@ -20,22 +20,28 @@ extension ModelWeights {
     embedding = try finder.matrix("model.embed_tokens.weight")
     finalNorm = try finder.vector("model.norm.weight")
     head = configuration.tiesEmbeddings ? embedding : try finder.matrix("lm_head.weight")
-    layers = try configuration.layers.enumerated().map { index, layer in
-      let prefix = "model.layers.\(index)"
-      return Layer(
-        inputNorm: try finder.vector("\(prefix).input_layernorm.weight"),
-        feedForwardNorm: try finder.vector("\(prefix).post_attention_layernorm.weight"),
-        attention: layer.isLinearAttention
-          ? .linear(
-            try finder.linearAttention("\(prefix).self_attn", configuration.linearAttention))
-          : .latent(
-            try finder.latentAttention("\(prefix).self_attn", configuration.latentAttention)),
-        feedForward: try layer.hasExperts
-          ? configuration.experts.map {
-            .experts(try finder.experts("\(prefix).block_sparse_moe", $0))
-          } ?? .dense(try finder.feedForward("\(prefix).mlp"))
-          : .dense(try finder.feedForward("\(prefix).mlp")))
-    }
+    layers = try configuration.layers.indices.map { try finder.layer($0, of: configuration) }
+  }
+}
+
+extension ModelWeights.Layer {
+  /// Finds the weights of one layer alone.
+  ///
+  /// - Parameters:
+  ///   - index: The layer.
+  ///   - tensors: Tensors that `TensorInventory.check` has accepted.
+  ///   - replacements: Tensors that stand in for those of the same name.
+  ///   - configuration: The model.
+  ///   - model: Its name in errors.
+  ///   - workers: Threads that unpack compressed tensors.
+  /// - Throws: `ModelError.missingTensor`, or what unpacking throws.
+  package init(
+    _ index: Int, of tensors: ModelTensors, replacing replacements: [ExactString: EncodedTensor],
+    configuration: ModelConfiguration, model: String, workers: Workers
+  ) throws {
+    let finder = WeightFinder(
+      tensors: tensors, model: model, workers: workers, replacements: replacements)
+    self = try finder.layer(index, of: configuration)
   }
 }
 
@@ -44,8 +50,27 @@ private struct WeightFinder {
   let tensors: ModelTensors
   let model: String
   let workers: Workers
+  /// Tensors that stand in for those of the same name.
+  var replacements: [ExactString: EncodedTensor] = [:]
+
+  func layer(_ index: Int, of configuration: ModelConfiguration) throws -> ModelWeights.Layer {
+    let layer = configuration.layers[index]
+    let prefix = "model.layers.\(index)"
+    return ModelWeights.Layer(
+      inputNorm: try vector("\(prefix).input_layernorm.weight"),
+      feedForwardNorm: try vector("\(prefix).post_attention_layernorm.weight"),
+      attention: layer.isLinearAttention
+        ? .linear(try linearAttention("\(prefix).self_attn", configuration.linearAttention))
+        : .latent(try latentAttention("\(prefix).self_attn", configuration.latentAttention)),
+      feedForward: try layer.hasExperts
+        ? configuration.experts.map {
+          .experts(try experts("\(prefix).block_sparse_moe", $0))
+        } ?? .dense(try feedForward("\(prefix).mlp"))
+        : .dense(try feedForward("\(prefix).mlp")))
+  }
 
   func matrix(_ name: String) throws -> EncodedTensor {
+    if let replacement = replacements[ExactString(name)] { return replacement }
     guard let stored = tensors[ExactString(name)] else {
       throw ModelError.missingTensor(model: model, name: name, shape: "")
     }

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import Kernels
+package import KimiLinear
+package import Quantization
+package import TensorCore
+
+/// Schemes for all units of a model that fit a size and lose little.
+package struct SchemeAllocation: Sendable {
+  /// What a unit gets.
+  package struct Row: Sendable {
+    package let unit: AllocationUnit
+    package let parameterCount: Int
+    package let encoding: TensorEncoding
+    package let byteCount: Int
+    /// KL divergence with the unit alone at `SensitivityScan.measured`, in nats for each token.
+    package let measuredLoss: Double
+    /// What is expected of the scheme.
+    package let expectedLoss: Double
+  }
+
+  /// In the order of the computation.
+  package let rows: [Row]
+  /// Rules that say the same.
+  package let recipe: Recipe
+
+  /// Elements of a unit from which the errors of schemes are told.
+  private static let probeElementCount = 1 << 20
+  /// Schemes that a unit may have, beside its source's.
+  private static let candidates: [TensorEncoding] = [
+    .quantized(bits: 4, group: .size(128)), .quantized(bits: 4, group: .size(64)),
+    .quantized(bits: 4, group: .size(32)), .quantized(bits: 8, group: .size(128)),
+    .quantized(bits: 8, group: .size(32)),
+  ]
+  /// What error feedback leaves of a loss, about; the embedding, which is not multiplied with, has none of it.
+  private static let feedbackShare = 0.65
+
+  /// Measures and chooses; nil if nothing is small enough.
+  ///
+  /// - Parameters:
+  ///   - source: The model.
+  ///   - sample: Tokens to measure with.
+  ///   - bitsPerWeight: What all tensors together may have.
+  ///   - method: How weights will be rounded.
+  ///   - options: How to run the model.
+  ///   - progress: Told after each unit.
+  /// - Throws: What is wrong with a compressed block, or `Errno` if there is no memory.
+  package init?(
+    _ source: CheckedCheckpoint, sample: CalibrationSample, bitsPerWeight: Double,
+    method: RoundingMethod, options: Model.Options, progress: Progress.Handler
+  ) throws {
+    let units = AllocationUnit.all(of: source)
+    let losses = try SensitivityScan(source, sample: sample, options: options).losses(
+      of: units, progress: progress)
+    var choices: [[BitAllocation.Choice]] = []
+    for (index, (unit, tensors)) in units.enumerated() {
+      let share = method == .gptq && unit.role != .embedding ? Self.feedbackShare : 1
+      choices.append(try Self.choices(tensors, loss: max(losses[index], 0) * share))
+    }
+    let all = source.tensors.tensors
+    let parameters = all.reduce(0) { $0 + $1.shape.elementCount }
+    let unitBytes = units.reduce(0) { $0 + $1.tensors.reduce(0) { $0 + $1.byteCount } }
+    let others = all.reduce(0) { $0 + $1.byteCount } - unitBytes
+    let limit = bitsPerWeight * Double(parameters) / 8 - Double(others)
+    guard limit >= 0, limit < Double(Int.max / 2),
+      let allocation = BitAllocation(choices, limit: Int(limit))
+    else { return nil }
+    rows = zip(units.indices, allocation.choices).map { index, choice in
+      Row(
+        unit: units[index].unit,
+        parameterCount: units[index].tensors.reduce(0) { $0 + $1.shape.elementCount },
+        encoding: choice.encoding, byteCount: choice.byteCount, measuredLoss: losses[index],
+        expectedLoss: choice.loss)
+    }
+    recipe = Self.recipe(rows, method: method)
+  }
+
+  private static func choices(
+    _ tensors: [StoredTensor], loss: Double
+  ) throws -> [BitAllocation.Choice] {
+    let probe = try self.probe(tensors)
+    func error(_ encoding: TensorEncoding) -> Double {
+      guard encoding.fits(columns: probe.columns) else { return 0 }
+      return squaredError(probe, encoding)
+    }
+    let measured = error(SensitivityScan.measured)
+    var choices: [BitAllocation.Choice] = []
+    let row = TensorEncoding.quantized(bits: 8, group: .row)
+    for encoding in candidates + [row]
+    where tensors.allSatisfy({ encoding.fits(columns: $0.shape.columns) }) {
+      let byteCount = tensors.reduce(0) { $0 + (encoding.byteCount($1.shape) ?? 0) }
+      choices.append(
+        BitAllocation.Choice(
+          encoding: encoding, byteCount: byteCount,
+          loss: measured > 0 ? loss * error(encoding) / measured : loss))
+    }
+    // Kept as it is; all matrices of a unit have one type in any checkpoint that was released.
+    if let kept = tensors.first?.encoding, tensors.allSatisfy({ $0.encoding == kept }) {
+      choices.append(
+        BitAllocation.Choice(
+          encoding: kept, byteCount: tensors.reduce(0) { $0 + $1.byteCount }, loss: 0))
+    }
+    return choices
+  }
+
+  /// The first rows of a unit's first matrix.
+  private static func probe(_ tensors: [StoredTensor]) throws -> Matrix {
+    guard let first = tensors.first else { return Matrix(rows: 0, columns: 0) }
+    let tensor = try first.load(workers: Workers(count: 1))
+    let rows = min(tensor.shape.rows, max(1, probeElementCount / max(tensor.shape.columns, 1)))
+    var probe = Matrix(rows: rows, columns: tensor.shape.columns)
+    var span = probe.elements.mutableSpan
+    widen(tensor, rows: 0..<rows, into: &span)
+    return probe
+  }
+
+  private static func squaredError(_ weights: Matrix, _ encoding: TensorEncoding) -> Double {
+    guard case .quantized(let bits, _) = encoding else { return 0 }
+    let count = weights.elements.count
+    var codes = [UInt8](repeating: 0, count: count * bits / 8)
+    var scales = [BFloat16](
+      repeating: BFloat16(bitPattern: 0),
+      count: count / encoding.groupSize(columns: weights.columns))
+    var codeSpan = codes.mutableSpan
+    var scaleSpan = scales.mutableSpan
+    return quantizeRows(
+      weights.elements.span, columns: weights.columns, encoding: encoding, method: .search,
+      codes: &codeSpan, scales: &scaleSpan
+    ).squaredError
+  }
+
+  /// Rules for the rows, layers with equal schemes together, outputs before what they are an exception from.
+  private static func recipe(_ rows: [Row], method: RoundingMethod) -> Recipe {
+    struct Key: Hashable {
+      let role: TensorRole
+      let output: String?
+      let encoding: TensorEncoding
+    }
+    var rules: [RecipeRule] = []
+    var places: [Key: Int] = [:]
+    let ordered = rows.filter { $0.unit.output != nil } + rows.filter { $0.unit.output == nil }
+    for row in ordered {
+      let rule = row.unit.rule(row.encoding)
+      let key = Key(role: row.unit.role, output: row.unit.output, encoding: row.encoding)
+      if let place = places[key] {
+        rules[place].layers = joined(rules[place].layers, rule.layers)
+      } else {
+        places[key] = rules.count
+        rules.append(rule)
+      }
+    }
+    return Recipe(rules: rules, fallback: .source, method: method)
+  }
+
+  /// Ranges in which neighbours are one.
+  private static func joined(
+    _ left: [ClosedRange<Int>], _ right: [ClosedRange<Int>]
+  ) -> [ClosedRange<Int>] {
+    var joined = left
+    for range in right {
+      if let last = joined.last, last.upperBound + 1 == range.lowerBound {
+        joined[joined.count - 1] = last.lowerBound...range.upperBound
+      } else {
+        joined.append(range)
+      }
+    }
+    return joined
+  }
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Checkpoints
+import Glibc
+import Kernels
+package import KimiLinear
+import Quantization
+import SystemPackage
+package import TensorCore
+
+/// Measures what a model loses when one unit alone is quantized.
+///
+/// The hidden states between the layers of the original model are kept. A unit is rounded to `int4-g32` by search, its
+/// layer and all later ones are run from there, and the KL divergence of the predictions is taken over some
+/// positions of the second halves of the windows. Other schemes are taken to lose in proportion to their squared error.
+package struct SensitivityScan {
+  /// The scheme that is measured.
+  package static let measured = TensorEncoding.quantized(bits: 4, group: .size(32))
+  /// Windows unless something else is asked for: few, since a position says much about every unit.
+  package static let defaultWindows = 8
+
+  private let source: CheckedCheckpoint
+  private let options: Model.Options
+  private let stages: LayerStages
+  private let sequences: [Range<Int>]
+  private let tokens: [Int]
+  private let positions: [Int]
+
+  /// Numbers of logits that are held for the original model, in float32.
+  private static let logitCount = 1 << 26
+
+  /// - Parameters:
+  ///   - source: The model.
+  ///   - sample: The tokens.
+  ///   - options: How to run the model.
+  package init(_ source: CheckedCheckpoint, sample: CalibrationSample, options: Model.Options) {
+    self.source = source
+    self.options = options
+    stages = LayerStages(source.configuration, options: options)
+    tokens = sample.tokens
+    let context = max(sample.context, 1)
+    sequences = stride(from: 0, to: sample.tokens.count, by: context).map { $0..<$0 + context }
+    let later = sequences.flatMap { Array($0.lowerBound + context / 2..<$0.upperBound) }
+    let count = max(
+      1, min(later.count, Self.logitCount / max(source.configuration.vocabularySize, 1)))
+    positions = (0..<min(count, later.count)).map { later[$0 * later.count / count] }
+  }
+
+  /// Measures all units.
+  ///
+  /// - Parameters:
+  ///   - units: The units of the model.
+  ///   - progress: Told after each.
+  /// - Returns: The mean KL divergence of each unit, in nats for each token.
+  /// - Throws: What is wrong with a compressed block, or `Errno` if there is no memory.
+  package func losses(
+    of units: [(unit: AllocationUnit, tensors: [StoredTensor])], progress: Progress.Handler
+  ) throws -> [Double] {
+    let layers = source.configuration.layers.count
+    var before = [try embedded([:])]
+    for layer in 0..<layers {
+      before.append(try run(before[layer], from: layer, to: layer + 1, [:]))
+    }
+    let original = try logits(before[layers], [:])
+    var losses: [Double] = []
+    for (index, (unit, tensors)) in units.enumerated() {
+      let rounded = try rounded(tensors)
+      var hidden: Matrix
+      if let layer = unit.layer, (0..<layers).contains(layer) {
+        hidden = try run(before[layer], from: layer, to: layer + 1, rounded)
+        hidden = try run(hidden, from: layer + 1, to: layers, [:])
+      } else if unit.role == .embedding {
+        hidden = try run(embedded(rounded), from: 0, to: layers, [:])
+      } else {
+        hidden = before[layers]
+      }
+      losses.append(divergence(of: try logits(hidden, rounded), from: original))
+      progress(
+        Progress(
+          activity: "sensitivity", detail: unit.description,
+          completed: (index + 1) * tokens.count, total: units.count * tokens.count, unit: .tokens))
+    }
+    return losses
+  }
+
+  private func rounded(_ tensors: [StoredTensor]) throws -> [ExactString: EncodedTensor] {
+    let rounder = TensorRounder(rounding: CalibratedRounding(), workers: options.workers)
+    var rounded: [ExactString: EncodedTensor] = [:]
+    for tensor in tensors where Self.measured.fits(columns: tensor.shape.columns) {
+      rounded[tensor.name] = try rounder.quantize(
+        tensor, as: .init(encoding: Self.measured, method: .search), metric: nil
+      ).tensor
+    }
+    return rounded
+  }
+
+  private func tensor(
+    _ name: String, _ replacements: [ExactString: EncodedTensor]
+  ) throws -> EncodedTensor {
+    let name = ExactString(name)
+    if let replacement = replacements[name] { return replacement }
+    guard let stored = source.tensors[name] else {
+      throw ModelError.missingTensor(
+        model: source.checkpoint.path.string, name: name.text, shape: "")
+    }
+    return try stored.load(workers: options.workers)
+  }
+
+  private func embedded(_ replacements: [ExactString: EncodedTensor]) throws -> Matrix {
+    rows(of: try tensor("model.embed_tokens.weight", replacements), tokens)
+  }
+
+  private func run(
+    _ hidden: Matrix, from first: Int, to last: Int, _ replacements: [ExactString: EncodedTensor]
+  ) throws -> Matrix {
+    var hidden = hidden
+    for layer in first..<max(first, last) {
+      let weights = try ModelWeights.Layer(
+        layer, of: source.tensors, replacing: replacements, configuration: source.configuration,
+        model: source.checkpoint.path.string, workers: options.workers)
+      hidden = stages.run(hidden, through: weights, sequences: sequences)
+    }
+    return hidden
+  }
+
+  /// Logits at the positions, `[positions, vocabulary]`.
+  private func logits(
+    _ hidden: Matrix, _ replacements: [ExactString: EncodedTensor]
+  ) throws -> Matrix {
+    let norm = widened(try tensor("model.norm.weight", replacements))
+    let name =
+      source.configuration.tiesEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight"
+    return WeightProduct.multiply(
+      stages.normalized(hidden.gather(positions, workers: options.workers), weight: norm),
+      by: try tensor(name, replacements), workers: options.workers)
+  }
+
+  /// The mean over rows of the sum of p (ln p - ln q).
+  private func divergence(of logits: Matrix, from original: Matrix) -> Double {
+    let rows = options.workers.map(original.rows) { row -> Double in
+      let (p, q) = (original.rowSpan(row), logits.rowSpan(row))
+      let (largestP, largestQ) = (maximumElement(p), maximumElement(q))
+      let sumP = sumOfExponentials(p, minus: largestP)
+      let sumQ = sumOfExponentials(q, minus: largestQ)
+      let offset = Double(largestQ) - Double(largestP) + log(sumQ) - log(sumP)
+      var sum = 0.0
+      for column in 0..<p.count {
+        let difference = Double(p[column]) - Double(q[column]) + offset
+        sum += Double(expf(p[column] - largestP)) / sumP * difference
+      }
+      return sum
+    }
+    return rows.isEmpty ? 0 : rows.reduce(0, +) / Double(rows.count)
+  }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Kernels
+
+/// What the inputs of a product say about the errors of its weights.
+///
+/// With second moments H of the inputs, rounding a row w to q costs (w - q) H (w - q)^T on average for
+/// each token. H is damped, H + lambda mean(diag H) I, so that it can be inverted however few tokens there
+/// were, and divided by the mean of its diagonal.
+package struct RoundingMetric: Sendable {
+  /// Length of a row.
+  package let dimension: Int
+  /// Tokens that H was summed over.
+  package let tokenCount: Int
+  /// Damped H, `[n, n]`.
+  package let moments: Matrix
+  /// U with U^T U the inverse of damped H, `[n, n]`.
+  package let factor: Matrix
+  /// Weight of each column's squared error when later columns make up for it: 1 / U[j][j]^2.
+  package let importance: [Float]
+  /// Damping that was needed, lambda.
+  package let damping: Double
+
+  /// Damping that is tried first, and the factor and number of further tries.
+  package static let firstDamping = 0.01
+  private static let dampingGrowth = 10.0
+  private static let tries = 4
+
+  /// Prepares moments; nil if there were no tokens, or no damping makes H invertible.
+  ///
+  /// - Parameters:
+  ///   - collected: What was collected.
+  ///   - prior: Moments that take the place of what too few tokens do not tell, or nil.
+  ///   - priorTokens: How many tokens the prior counts for.
+  ///   - firstDamping: Lambda to begin with.
+  package init?(
+    _ collected: SecondMoments, prior: SecondMoments? = nil, priorTokens: Int = 0,
+    firstDamping: Double = Self.firstDamping
+  ) {
+    let dimension = collected.dimension
+    self.dimension = dimension
+    tokenCount = collected.tokenCount
+    var means = collected.means()
+    if let prior, priorTokens > 0 {
+      let share = Double(priorTokens) / Double(priorTokens + collected.tokenCount)
+      let shared = prior.means()
+      // The prior's size says nothing about these tokens, only its shape.
+      let factor = Self.meanDiagonal(means, dimension) / Self.meanDiagonal(shared, dimension)
+      guard factor.isFinite else { return nil }
+      for index in means.indices {
+        means[index] = (1 - share) * means[index] + share * factor * shared[index]
+      }
+    }
+    let mean = Self.meanDiagonal(means, dimension)
+    guard collected.tokenCount > 0, mean > 0, mean.isFinite else { return nil }
+    for index in means.indices { means[index] /= mean }
+
+    guard
+      let (damping, inverse) = Self.invert(
+        &means, dimension: collected.dimension, firstDamping: firstDamping)
+    else { return nil }
+    self.damping = damping
+    moments = Self.matrix(means, collected.dimension)
+    factor = Self.matrix(inverse, dimension)
+    importance = (0..<collected.dimension).map { index in
+      let element = inverse[index * collected.dimension + index]
+      return Float(1 / (element * element))
+    }
+  }
+
+  /// Adds to the diagonal what is needed to invert a matrix.
+  ///
+  /// - Returns: What was added, and U of the result.
+  private static func invert(
+    _ elements: inout [Double], dimension: Int, firstDamping: Double
+  ) -> (damping: Double, factor: [Double])? {
+    var damping = firstDamping
+    var added = 0.0
+    for _ in 0..<tries {
+      for index in 0..<dimension { elements[index * dimension + index] += damping - added }
+      added = damping
+      if let factor = inverseFactor(of: elements, dimension: dimension) {
+        return (damping, factor)
+      }
+      damping *= dampingGrowth
+    }
+    return nil
+  }
+
+  private static func meanDiagonal(_ elements: [Double], _ dimension: Int) -> Double {
+    var sum = 0.0
+    for index in 0..<dimension { sum += elements[index * dimension + index] }
+    return dimension > 0 ? sum / Double(dimension) : 0
+  }
+
+  private static func matrix(_ elements: [Double], _ dimension: Int) -> Matrix {
+    Matrix(rows: dimension, columns: dimension, elements: elements.map { Float($0) })
+  }
+}
