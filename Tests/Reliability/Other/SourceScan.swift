@@ -44,8 +44,8 @@ enum SourceScan {
     (
       "KilnCommands/Bench/BenchReport+Text.swift", "Int(result.tokensPerSecond)",
       "tokens a second, of work that took time"
-      ),
-      (
+    ),
+    (
       "KimiLinear/Decoding/Decoder+State.swift", "precondition",
       "a state that the same model made"
     ),
