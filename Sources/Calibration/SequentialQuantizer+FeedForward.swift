@@ -32,12 +32,13 @@ extension SequentialQuantizer {
       if case .experts(let experts) = weights.feedForward { experts.shared } else { nil }
     }
     var outputs = shared ?? Matrix(rows: stream.hidden.rows, columns: stream.hidden.columns)
-    var routing = Routing(expertCount: experts.experts.count)
+    var collected = Routing(expertCount: experts.experts.count)
     for batch in stream.batches {
-      routing.add(
+      collected.add(
         stages.choices(stages.normalized(stream.hidden.rows(batch.rows), weight: norm), experts),
         firstToken: batch.rows.lowerBound)
     }
+    let routing = collected
     keep(
       ExpertCoverage(
         layer: layer, tokenCounts: routing.tokens.map(\.count), threshold: Self.scarceTokens))

@@ -13,8 +13,9 @@ extension FeedForwardWeights {
     let products = WeightProduct.multiply(
       PackedRows(input, workers: workers), by: [gate, up], workers: workers)
     var hidden = products[0]
+    let raised = products[1]
     hidden.forEachRow(workers: workers) { row, gated in
-      siluMultiply(&gated, by: products[1].rowSpan(row))
+      siluMultiply(&gated, by: raised.rowSpan(row))
     }
     return hidden
   }
