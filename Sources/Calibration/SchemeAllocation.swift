@@ -33,14 +33,12 @@ package struct SchemeAllocation: Sendable {
     .quantized(bits: 4, group: .size(32)), .quantized(bits: 8, group: .size(128)),
     .quantized(bits: 8, group: .size(32)),
   ]
-  /// What error feedback leaves of a loss, about; the embedding, which is not multiplied with, has none of it.
-  private static let feedbackShare = 0.65
 
   /// Measures and chooses; nil if nothing is small enough.
   ///
   /// - Parameters:
   ///   - source: The model.
-  ///   - sample: Tokens to measure with.
+  ///   - sample: Tokens to calibrate with; some of them are those to measure with.
   ///   - bitsPerWeight: What all tensors together may have.
   ///   - method: How weights will be rounded.
   ///   - options: How to run the model.
@@ -51,12 +49,22 @@ package struct SchemeAllocation: Sendable {
     method: RoundingMethod, options: Model.Options, progress: Progress.Handler
   ) throws {
     let units = AllocationUnit.all(of: source)
-    let losses = try SensitivityScan(source, sample: sample, options: options).losses(
-      of: units, progress: progress)
+    var targets: [ExactString: SequentialQuantizer.Target] = [:]
+    for tensor in units.flatMap(\.tensors)
+    where method.needsCalibration && SensitivityScan.measured.fits(columns: tensor.shape.columns) {
+      targets[tensor.name] = .init(encoding: SensitivityScan.measured, method: method)
+    }
+    let quantizer =
+      targets.isEmpty
+      ? nil
+      : try SequentialQuantizer(
+        source, targets: targets, sample: sample, options: options, progress: { _ in })
+    let losses = try SensitivityScan(
+      source, sample: sample.spread(SensitivityScan.defaultWindows), options: options
+    ).losses(of: units, quantizer: quantizer, progress: progress)
     var choices: [[BitAllocation.Choice]] = []
-    for (index, (unit, tensors)) in units.enumerated() {
-      let share = method == .gptq && unit.role != .embedding ? Self.feedbackShare : 1
-      choices.append(try Self.choices(tensors, loss: max(losses[index], 0) * share))
+    for (index, (_, tensors)) in units.enumerated() {
+      choices.append(try Self.choices(tensors, loss: max(losses[index], 0)))
     }
     let all = source.tensors.tensors
     let parameters = all.reduce(0) { $0 + $1.shape.elementCount }

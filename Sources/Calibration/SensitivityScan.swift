@@ -10,9 +10,10 @@ package import TensorCore
 
 /// Measures what a model loses when one unit alone is quantized.
 ///
-/// The hidden states between the layers of the original model are kept. A unit is rounded to `int4-g32` by search, its
-/// layer and all later ones are run from there, and the KL divergence of the predictions is taken over some
-/// positions of the second halves of the windows. Other schemes are taken to lose in proportion to their squared error.
+/// The hidden states between the layers of the original model are kept. A unit is rounded to `int4-g32` with the method
+/// that will be used, its layer and all later ones are run from there, and the KL divergence of the predictions is
+/// taken over some positions of the second halves of the windows. Other schemes are taken to lose in
+/// proportion to their squared error.
 package struct SensitivityScan {
   /// The scheme that is measured.
   package static let measured = TensorEncoding.quantized(bits: 4, group: .size(32))
@@ -49,12 +50,14 @@ package struct SensitivityScan {
   /// Measures all units.
   ///
   /// - Parameters:
-  ///   - units: The units of the model.
+  ///   - units: The units of the model, in the order of the computation.
+  ///   - quantizer: Rounds them by a calibration text; nil for rounding by search.
   ///   - progress: Told after each.
   /// - Returns: The mean KL divergence of each unit, in nats for each token.
   /// - Throws: What is wrong with a compressed block, or `Errno` if there is no memory.
   package func losses(
-    of units: [(unit: AllocationUnit, tensors: [StoredTensor])], progress: Progress.Handler
+    of units: [(unit: AllocationUnit, tensors: [StoredTensor])],
+    quantizer: SequentialQuantizer?, progress: Progress.Handler
   ) throws -> [Double] {
     let layers = source.configuration.layers.count
     var before = [try embedded([:])]
@@ -64,7 +67,7 @@ package struct SensitivityScan {
     let original = try logits(before[layers], [:])
     var losses: [Double] = []
     for (index, (unit, tensors)) in units.enumerated() {
-      let rounded = try rounded(tensors)
+      let rounded = try rounded(tensors, quantizer)
       var hidden: Matrix
       if let layer = unit.layer, (0..<layers).contains(layer) {
         hidden = try run(before[layer], from: layer, to: layer + 1, rounded)
@@ -83,10 +86,16 @@ package struct SensitivityScan {
     return losses
   }
 
-  private func rounded(_ tensors: [StoredTensor]) throws -> [ExactString: EncodedTensor] {
+  private func rounded(
+    _ tensors: [StoredTensor], _ quantizer: SequentialQuantizer?
+  ) throws -> [ExactString: EncodedTensor] {
     let rounder = TensorRounder(rounding: CalibratedRounding(), workers: options.workers)
     var rounded: [ExactString: EncodedTensor] = [:]
     for tensor in tensors where Self.measured.fits(columns: tensor.shape.columns) {
+      if let quantizer, quantizer.reaches(tensor.name) {
+        rounded[tensor.name] = try quantizer.take(tensor.name).tensor
+        continue
+      }
       rounded[tensor.name] = try rounder.quantize(
         tensor, as: .init(encoding: Self.measured, method: .search), metric: nil
       ).tensor

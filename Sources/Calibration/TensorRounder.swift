@@ -37,7 +37,7 @@ struct TensorRounder: Sendable {
     var scales: [BFloat16] = []
     var statistics = QuantizationStatistics()
     var outputError = metric == nil ? nil : OutputError()
-    var note = target.method.needsCalibration ? note : nil
+    var note = target.method.needsCalibration && metric == nil ? note : nil
     for start in stride(from: 0, to: rows, by: rowsPerChunk) {
       let weights = Self.widened(source, rows: start..<min(start + rowsPerChunk, rows))
       var values: Matrix?

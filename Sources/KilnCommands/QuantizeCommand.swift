@@ -90,8 +90,8 @@ struct Quantize: ParsableCommand {
     guard let calibration else { throw UsageError("--target-bpw needs a text: --calibration FILE") }
     let printer = common.progressPrinter()
     let allocation = try SchemeAllocation(
-      checked, sample: calibration.sample.spread(SensitivityScan.defaultWindows),
-      bitsPerWeight: bitsPerWeight, method: recipeOptions.method ?? .gptq,
+      checked, sample: calibration.sample, bitsPerWeight: bitsPerWeight,
+      method: recipeOptions.method ?? .gptq,
       options: Model.Options(kernel: .chunkwise(chunk: 16), workers: common.workers),
       progress: printer.show)
     printer.finish()

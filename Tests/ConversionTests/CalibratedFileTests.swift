@@ -84,6 +84,8 @@ import Testing
       let path = folder.path.appending("x.kiln")
       let evidence = try #require(try pack(to: path, windows: 1, context: 2).evidence)
       #expect(evidence.coverage.contains { $0.unseenCount > 0 })
+      // What has no tokens of its own goes by those of its layer; only the embedding has no inputs.
+      #expect(evidence.notes.map(\.name) == ["model.embed_tokens.weight"])
       for stored in try Checkpoint(path).storedTensors {
         let tensor = try stored.load(workers: Workers(count: 1))
         #expect(widened(tensor).allSatisfy { $0.isFinite }, "\(stored.name)")

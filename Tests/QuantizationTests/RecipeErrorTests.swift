@@ -32,7 +32,7 @@ import Testing
     ),
     (
       #"{"kiln_recipe": 1, "rules": [], "method": "awq"}"#,
-      .unknownMethod(file: "r.json", path: "method", found: "gptq")
+      .unknownMethod(file: "r.json", path: "method", found: "awq")
     ),
   ])
   func `the document`(text: String, expected: RecipeError) {
