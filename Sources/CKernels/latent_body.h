@@ -21,7 +21,7 @@
   (__builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) + \
    __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31))
 
-/// Scores of 4 heads with 4 rows: lane 4 * head + row. With `ahead` rows of the next block are asked for,
+/// Scores of 4 heads with 4 rows: lane 4 * head + row. With `ahead` rows of a later block are asked for,
 /// since the products of this one leave the memory idle.
 INLINE float16 NAME(scores)(
     const int ahead, const float *queries, const float *rows, size_t width) {
@@ -32,7 +32,7 @@ INLINE float16 NAME(scores)(
     float16 row[TILE];
     UNROLL for (int t = 0; t < TILE; t++) {
       row[t] = LOAD(rows + (size_t)t * width + c);
-      if (ahead) __builtin_prefetch(rows + (KILN_LATENT_BLOCK + (size_t)t) * width + c);
+      if (ahead) PREFETCH(rows + (2 * KILN_LATENT_BLOCK + (size_t)t) * width + c);
     }
     UNROLL for (int h = 0; h < TILE; h++) {
       const float16 query = LOAD(queries + (size_t)h * width + c);
@@ -47,7 +47,7 @@ INLINE float16 NAME(scores)(
     for (size_t c = 0; c < width; c += LANES) {
       const float16 query = LOAD(queries + (size_t)h * width + c);
       UNROLL for (int t = 0; t < TILE; t++) {
-        if (ahead && h == 0) __builtin_prefetch(rows + (KILN_LATENT_BLOCK + (size_t)t) * width + c);
+        if (ahead && h == 0) PREFETCH(rows + (2 * KILN_LATENT_BLOCK + (size_t)t) * width + c);
         total[h * TILE + t] =
             MULTIPLY_ADD(query, LOAD(rows + (size_t)t * width + c), total[h * TILE + t]);
       }

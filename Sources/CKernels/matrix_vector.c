@@ -13,8 +13,6 @@
 
 /// Bytes of codes that are worked on at a time, whatever the encoding: 16 dwords.
 #define BLOCK_BYTES 64
-/// How far ahead codes are asked for; behind the last row that is a hint that comes to nothing.
-#define PREFETCH_BYTES 1024
 /// Elements of the longest block, that of four bits.
 #define LONGEST_BLOCK 128
 
@@ -32,6 +30,22 @@ INLINE size_t row_byte_count(const struct kiln_matrix *matrix) {
 INLINE size_t element_index(enum kiln_encoding encoding, size_t planes, size_t plane, size_t lane) {
   return encoding == KILN_F16 ? plane * LANES + lane : lane * planes + plane;
 }
+
+// Calls a function with the scales of a block as a constant: 1, 2 or 4 groups, or 0 where one scale
+// holds for the row and is applied to its sum.
+#define WITH_GROUPS_OF_INT4(function, matrix, ...) \
+  do { \
+    if (matrix->group == matrix->columns) function(matrix, KILN_INT4, 0, __VA_ARGS__); \
+    else if (matrix->group == 32) function(matrix, KILN_INT4, 4, __VA_ARGS__); \
+    else if (matrix->group == 64) function(matrix, KILN_INT4, 2, __VA_ARGS__); \
+    else function(matrix, KILN_INT4, 1, __VA_ARGS__); \
+  } while (0)
+#define WITH_GROUPS_OF_INT8(function, matrix, ...) \
+  do { \
+    if (matrix->group == matrix->columns) function(matrix, KILN_INT8, 0, __VA_ARGS__); \
+    else if (matrix->group == 32) function(matrix, KILN_INT8, 2, __VA_ARGS__); \
+    else function(matrix, KILN_INT8, 1, __VA_ARGS__); \
+  } while (0)
 
 #define KILN_BODY "matrix_vector_body.h"
 #include "variants.h"

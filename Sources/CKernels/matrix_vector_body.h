@@ -89,8 +89,9 @@ INLINE void NAME(add_block)(
   const int planes = (int)NAME(planes)(encoding);
   UNROLL for (int r = 0; r < rows; r++) {
     const uint8_t *block = codes + (size_t)r * row_bytes;
-    // Rows are short and pages small: the hardware alone is too late with what comes next.
-    __builtin_prefetch(block + PREFETCH_BYTES);
+    // Several rows at a time are a pattern that the hardware does not foresee. Behind the last row
+    // this is a hint that comes to nothing.
+    PREFETCH(block + 2 * ROWS_AT_A_TIME * row_bytes);
     float16 part = groups ? ALL(0) : total[r];
     UNROLL for (int plane = 0; plane < planes; plane++) {
       const float16 weights = NAME(plane)(encoding, block, plane);
@@ -160,85 +161,73 @@ INLINE void NAME(all_rows)(
 
 static void NAME(matrix_vector)(
     const struct kiln_matrix *matrix, size_t first, size_t count, const float *x, float *y) {
-  const int whole_row = matrix->group == matrix->columns;
   switch (matrix->encoding) {
-  case KILN_INT4:
-    if (whole_row) NAME(all_rows)(matrix, KILN_INT4, 0, first, count, x, y);
-    else if (matrix->group == 32) NAME(all_rows)(matrix, KILN_INT4, 4, first, count, x, y);
-    else if (matrix->group == 64) NAME(all_rows)(matrix, KILN_INT4, 2, first, count, x, y);
-    else NAME(all_rows)(matrix, KILN_INT4, 1, first, count, x, y);
-    return;
-  case KILN_INT8:
-    if (whole_row) NAME(all_rows)(matrix, KILN_INT8, 0, first, count, x, y);
-    else if (matrix->group == 32) NAME(all_rows)(matrix, KILN_INT8, 2, first, count, x, y);
-    else NAME(all_rows)(matrix, KILN_INT8, 1, first, count, x, y);
-    return;
+  case KILN_INT4: WITH_GROUPS_OF_INT4(NAME(all_rows), matrix, first, count, x, y); return;
+  case KILN_INT8: WITH_GROUPS_OF_INT8(NAME(all_rows), matrix, first, count, x, y); return;
   case KILN_F16: NAME(all_rows)(matrix, KILN_F16, 0, first, count, x, y); return;
   case KILN_F32: NAME(all_rows)(matrix, KILN_F32, 0, first, count, x, y); return;
   default: NAME(all_rows)(matrix, KILN_BF16, 0, first, count, x, y);
   }
 }
 
-/// One block of columns of a weighted sum of rows.
+/// One block of columns of a weighted sum of rows. Without groups a scale holds for a row.
 INLINE void NAME(add_rows_of_block)(
-    const struct kiln_matrix *matrix, const enum kiln_encoding encoding, size_t first, size_t count,
-    size_t block, const float *x, float *y) {
+    const struct kiln_matrix *matrix, const enum kiln_encoding encoding, const int groups,
+    size_t first, size_t count, size_t block, const float *x, float *y) {
   const struct NAME(layout) layout = NAME(layout_of)(matrix, encoding);
   const int planes = (int)NAME(planes)(encoding);
-  const size_t start = block * layout.length;
-  const size_t used =
-      matrix->columns - start < layout.length ? matrix->columns - start : layout.length;
   const int is_coded = encoding == KILN_INT4 || encoding == KILN_INT8;
-  // Groups of 16 dwords; several blocks may share one.
-  const size_t group = is_coded ? matrix->group : layout.length;
-  const size_t per_dword = layout.length / LANES;
+  const size_t start = block * layout.length, group = groups ? start / matrix->group : 0;
+  const int is_whole = block < layout.whole_blocks;
+  const uint8_t *codes = matrix->codes + first * layout.row_bytes + block * BLOCK_BYTES;
+  const uint8_t *scales = matrix->scales + (first * layout.row_groups + group) * 2;
   float16 total[8];
   UNROLL for (int plane = 0; plane < planes; plane++) total[plane] = ALL(0);
   for (size_t row = 0; row < count; row++) {
-    const uint8_t *codes = matrix->codes + (first + row) * layout.row_bytes + block * BLOCK_BYTES;
-    uint8_t padded[BLOCK_BYTES];
-    if (used < layout.length) {
-      memset(padded, 0, sizeof padded);
+    uint8_t padded[BLOCK_BYTES] = {0}, padded_scales[8] = {0};
+    const uint8_t *source = codes, *source_scales = scales;
+    PREFETCH(codes + 8 * layout.row_bytes);
+    if (!is_whole) {
       memcpy(padded, codes, layout.row_bytes - block * BLOCK_BYTES);
-      codes = padded;
+      source = padded;
+      if (is_coded) memcpy(padded_scales, scales, (layout.row_groups - group) * 2);
+      source_scales = padded_scales;
     }
     float16 factor = ALL(x[row]);
-    if (is_coded) {
-      const uint8_t *scales = matrix->scales + (first + row) * layout.row_groups * 2;
-      float lanes[LANES];
-      for (size_t lane = 0; lane < LANES; lane++) {
-        const size_t column = start + lane * per_dword;
-        uint16_t half = 0;
-        if (column < matrix->columns) memcpy(&half, scales + column / group * 2, sizeof half);
-        lanes[lane] = __builtin_bit_cast(float, (uint32_t)half << 16);
-      }
-      factor *= LOAD(lanes);
-    }
+    if (is_coded) factor *= NAME(scale_lanes)(groups ? groups : 1, source_scales);
     UNROLL for (int plane = 0; plane < planes; plane++) {
-      total[plane] = MULTIPLY_ADD(NAME(plane)(encoding, codes, plane), factor, total[plane]);
+      total[plane] = MULTIPLY_ADD(NAME(plane)(encoding, source, plane), factor, total[plane]);
     }
+    codes += layout.row_bytes;
+    scales += layout.row_groups * 2;
   }
   float sums[LONGEST_BLOCK];
   UNROLL for (int plane = 0; plane < planes; plane++) STORE(sums + plane * LANES, total[plane]);
   for (size_t plane = 0; plane < (size_t)planes; plane++) {
     for (size_t lane = 0; lane < LANES; lane++) {
-      const size_t index = element_index(encoding, (size_t)planes, plane, lane);
-      if (index < used) y[start + index] = sums[plane * LANES + lane];
+      const size_t index = start + element_index(encoding, (size_t)planes, plane, lane);
+      if (index < matrix->columns) y[index] = sums[plane * LANES + lane];
     }
+  }
+}
+
+INLINE void NAME(add_all_rows)(
+    const struct kiln_matrix *matrix, const enum kiln_encoding encoding, const int groups,
+    size_t first, size_t count, const float *x, float *y) {
+  const size_t length = block_length(encoding);
+  for (size_t block = 0; block * length < matrix->columns; block++) {
+    NAME(add_rows_of_block)(matrix, encoding, groups, first, count, block, x, y);
   }
 }
 
 static void NAME(add_rows)(
     const struct kiln_matrix *matrix, size_t first, size_t count, const float *x, float *y) {
-  const size_t length = block_length(matrix->encoding);
-  for (size_t block = 0; block * length < matrix->columns; block++) {
-    switch (matrix->encoding) {
-    case KILN_INT4: NAME(add_rows_of_block)(matrix, KILN_INT4, first, count, block, x, y); break;
-    case KILN_INT8: NAME(add_rows_of_block)(matrix, KILN_INT8, first, count, block, x, y); break;
-    case KILN_F16: NAME(add_rows_of_block)(matrix, KILN_F16, first, count, block, x, y); break;
-    case KILN_F32: NAME(add_rows_of_block)(matrix, KILN_F32, first, count, block, x, y); break;
-    default: NAME(add_rows_of_block)(matrix, KILN_BF16, first, count, block, x, y);
-    }
+  switch (matrix->encoding) {
+  case KILN_INT4: WITH_GROUPS_OF_INT4(NAME(add_all_rows), matrix, first, count, x, y); return;
+  case KILN_INT8: WITH_GROUPS_OF_INT8(NAME(add_all_rows), matrix, first, count, x, y); return;
+  case KILN_F16: NAME(add_all_rows)(matrix, KILN_F16, 0, first, count, x, y); return;
+  case KILN_F32: NAME(add_all_rows)(matrix, KILN_F32, 0, first, count, x, y); return;
+  default: NAME(add_all_rows)(matrix, KILN_BF16, 0, first, count, x, y);
   }
 }
 

@@ -88,6 +88,9 @@ package final class ThreadTeam: Sendable {
 private final class Meeting: Sendable {
   /// Looks at the barrier before a member goes to sleep: some tens of microseconds.
   private static let patience = 2000
+  /// Every so many looks a member lets others on its processor go first: one of them may be the member
+  /// that it waits for.
+  private static let looksBeforeYield = 128
 
   let job: @Sendable (ThreadTeam.Member) -> Void
   private let count = Atomic(0)
@@ -147,9 +150,9 @@ private final class Meeting: Sendable {
       }
       return
     }
-    for _ in 0..<patience.load(ordering: .relaxed) {
+    for look in 1...max(patience.load(ordering: .relaxed), 1) {
       if round.load(ordering: .acquiring) != now { return }
-      kiln_relax()
+      if look % Self.looksBeforeYield == 0 { sched_yield() } else { kiln_relax() }
     }
     bed.sleep { round.load(ordering: .sequentiallyConsistent) != now }
   }
