@@ -60,10 +60,11 @@ size_t kiln_delta_recurrent_workspace(const struct kiln_delta_head *head, size_t
          length * SLICE;
 }
 
-size_t kiln_delta_chunkwise_workspace(const struct kiln_delta_head *head, size_t chunk) {
+size_t kiln_delta_chunkwise_workspace(
+    const struct kiln_delta_head *head, size_t heads, size_t chunk) {
   const size_t padded = ROUND_UP(chunk), width = ROUND_UP(head->key_dimension);
-  return 16 + delta_slices(head) * SLICE * head->key_dimension + 4 * padded * width +
-         2 * padded * padded + 2 * width + 2 * padded * SLICE;
+  return 16 + heads * delta_slices(head) * SLICE * head->key_dimension + 4 * padded * width +
+         2 * padded * padded + 2 * width + 3 * padded * SLICE;
 }
 
 KILN_DISPATCH(
@@ -77,6 +78,6 @@ KILN_DISPATCH(
     (head, heads, workspace))
 KILN_DISPATCH(
     void, delta_chunkwise,
-    (enum kiln_instruction_set set, const struct kiln_delta_head *head, size_t chunk,
-     float *workspace),
-    (head, chunk, workspace))
+    (enum kiln_instruction_set set, const struct kiln_delta_head *head, size_t heads,
+     size_t chunk, float *workspace),
+    (head, heads, chunk, workspace))

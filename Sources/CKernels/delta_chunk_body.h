@@ -30,6 +30,7 @@ struct NAME(delta_chunk) {
   float *block_total;    // [width] decay from the start of the block
   float *delta;          // [padded, SLICE] D of one slice of value columns
   float *output;         // [padded, SLICE]
+  float *values;         // [padded, SLICE] values of a last slice that is narrower
 };
 
 /// Rows of one block of A and P inside the block, j in [start, start + 16), for decays of any size.
@@ -138,7 +139,8 @@ static void NAME(delta_block)(
   NAME(product_replace)(
       count, columns, width, queries, width, chunk->ahead, padded, scores, padded);
   for (size_t row = 0; row < count; row++) {
-    for (size_t j = row + 1; j < LANES; j++) scores[row * padded + start + j] = 0;
+    float *diagonal = scores + row * padded + start;
+    for (size_t j = 0; j < LANES; j++) diagonal[j] = j <= row ? diagonal[j] : 0.0f;
   }
   for (size_t c = 0; c < width; c++) {
     const float16 factor = ALL(chunk->block_total[c]);

@@ -14,6 +14,7 @@ static inline void NAME(delta_prefetch_rows)(
   const float *rows[3] = {head->queries, head->keys, head->log_decay};
   for (size_t i = part; i < 3; i += parts) {
     const float *row = rows[i] + token * head->key_stride;
+    _Pragma("clang loop unroll_count(8)")
     for (size_t c = 0; c < head->key_dimension; c += LANES) __builtin_prefetch(row + c, 0, 2);
   }
 }
@@ -23,7 +24,7 @@ static inline void NAME(delta_prefetch_values)(
     const struct kiln_delta_head *head, size_t token, size_t slice) {
   if (token >= head->tokens || (slice + 1) * SLICE > head->value_dimension) return;
   const size_t place = token * head->value_stride + slice * SLICE;
-  for (size_t c = 0; c < SLICE; c += LANES) {
+  UNROLL for (size_t c = 0; c < SLICE; c += LANES) {
     __builtin_prefetch(head->values + place + c, 0, 3);
     __builtin_prefetch(head->output + place + c, 1, 3);
   }

@@ -4,8 +4,8 @@
 // over the inner index in ascending order, so the size of a tile, which differs between
 // instruction sets, does not change a bit.
 
-/// What happens to the product: C = A B, C = C + A B, C = C - A B, C = diag(scale) C + A B.
-enum NAME(tile_mode) { NAME(REPLACE), NAME(ADD), NAME(SUBTRACT), NAME(SCALE_AND_ADD) };
+/// What happens to the product: C = A B, C = C + A B, C = diag(scale) C + A B.
+enum NAME(tile_mode) { NAME(REPLACE), NAME(ADD), NAME(SCALE_AND_ADD) };
 
 static inline __attribute__((always_inline)) void NAME(tile)(
     const int mode, const int rows, const int groups, size_t inner, const float *a,
@@ -25,7 +25,6 @@ static inline __attribute__((always_inline)) void NAME(tile)(
     UNROLL for (int r = 0; r < rows; r++) {
       float16 left = ALL(a[(size_t)r * a_stride + k]);
       IN_REGISTER(left);
-      if (mode == NAME(SUBTRACT)) left = -left;
       UNROLL for (int g = 0; g < groups; g++) {
         total[r][g] = MULTIPLY_ADD(left, right[g], total[r][g]);
       }
@@ -96,7 +95,6 @@ static inline __attribute__((always_inline)) void NAME(product)(
 
 KILN_PRODUCT(product_replace, NAME(REPLACE))
 KILN_PRODUCT(product_add, NAME(ADD))
-KILN_PRODUCT(product_subtract, NAME(SUBTRACT))
 #undef KILN_PRODUCT
 
 static __attribute__((noinline)) void NAME(product_scale_and_add)(

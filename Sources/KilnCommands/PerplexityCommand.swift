@@ -207,7 +207,8 @@ struct MeasurePerplexity: ParsableCommand {
     _ summary: PerplexitySummary, _ windows: TokenWindows, comparison: DivergenceReport?
   ) throws {
     let report = PerplexityReport(
-      summary, windows, model: model.model, text: text, kernel: kernel.kda, workers: common.workers)
+      summary, windows, model: model.model, text: text, kernel: kernel.form, workers: common.workers
+    )
     try common.json
       ? StandardOutput.print(json: .object(report.json + (comparison?.json ?? [])))
       : StandardOutput.print(

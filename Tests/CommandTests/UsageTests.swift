@@ -41,6 +41,10 @@ struct UsageTests {
       (["perplexity", "model", "--text", "text.txt", "--limit-tokens", "1"], "--limit-tokens"),
       (["perplexity", "model", "--text", "text.txt", "--score", "some"], "some"),
       (["perplexity", "model", "--text", "text.txt", "--kda-chunk", "0"], "--kda-chunk"),
+      (
+        ["perplexity", "model", "--text", "t", "--kda", "recurrent", "--kda-chunk", "16"],
+        "--kda-chunk"
+      ),
       (["tokenize", "model", "--text", "text.txt", "--decode", "--json"], "--decode"),
       (["in\u{1B}[31m\nspect"], "\\u{1b}[31m"),
     ])

@@ -113,6 +113,15 @@ struct KimiDeltaPropertyTests {
     }
   }
 
+  @Test(arguments: kernels, [DeltaProblem.Gates.none, .mild, .strong])
+  func largeStatesDoNotOverflow(kernel: KimiDeltaKernel, gates: DeltaProblem.Gates) {
+    var generator = SeededGenerator()
+    var problem = DeltaProblem(
+      shape: Self.shapes[0], lengths: [70], gates: gates, generator: &generator)
+    problem.states[0].elements = problem.states[0].elements.map { $0 * 1e30 }
+    #expect(problem.result(kernel).error(against: problem.reference()) < 3e-6)
+  }
+
   @Test(arguments: kernels)
   func oneTokenByHand(kernel: KimiDeltaKernel) {
     // So small that the 1e-6 under the root counts: 1e-3 / sqrt(1e-6 + 1e-6) = sqrt(0.5).

@@ -125,10 +125,12 @@ void kiln_delta_recurrent(
     enum kiln_instruction_set set, const struct kiln_delta_head *head, size_t heads,
     float *workspace);
 
-/// Floats of scratch memory that `kiln_delta_chunkwise` needs for a head.
-size_t kiln_delta_chunkwise_workspace(const struct kiln_delta_head *head, size_t chunk);
+/// Floats of scratch memory that `kiln_delta_chunkwise` needs.
+size_t kiln_delta_chunkwise_workspace(
+    const struct kiln_delta_head *head, size_t heads, size_t chunk);
+/// Neighbouring heads as for `kiln_delta_recurrent`, `chunk` tokens at a time.
 void kiln_delta_chunkwise(
-    enum kiln_instruction_set set, const struct kiln_delta_head *head, size_t chunk,
+    enum kiln_instruction_set set, const struct kiln_delta_head *head, size_t heads, size_t chunk,
     float *workspace);
 
 #endif

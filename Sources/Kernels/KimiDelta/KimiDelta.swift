@@ -120,7 +120,7 @@ package func kimiDelta(
 private func headsTogether(
   _ kernel: KimiDeltaKernel, _ shape: KimiDeltaShape, sequences: Int, _ workers: Workers
 ) -> Int {
-  guard kernel == .recurrent else { return 1 }
+  guard kernel != .passes else { return 1 }
   return [4, 2].first { group in
     shape.heads % group == 0 && sequences * shape.heads / group >= workers.count
   } ?? 1
@@ -213,9 +213,9 @@ private struct KimiDeltaInput: Sendable {
     case .chunkwise(let chunk):
       // A chunk longer than the sequence only costs memory.
       let chunk = unsafe min(chunk, arguments.tokens)
-      let size = unsafe kiln_delta_chunkwise_workspace(&arguments, chunk)
+      let size = unsafe kiln_delta_chunkwise_workspace(&arguments, heads, chunk)
       unsafe withWorkspace(size) {
-        unsafe kiln_delta_chunkwise(instructions.code, &arguments, chunk, $0)
+        unsafe kiln_delta_chunkwise(instructions.code, &arguments, heads, chunk, $0)
       }
     }
   }
