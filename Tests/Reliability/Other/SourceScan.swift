@@ -33,6 +33,21 @@ enum SourceScan {
       "KilnFormat/KilnWriter.swift", "precondition(",
       "an error of the program that writes, whose layout is its own"
     ),
+    (
+      "Calibration/", "precondition",
+      "encodings and shapes that the plan has compared, each matrix once"
+    ),
+    (
+      "Quantization/Calibrated/CalibratedRounding.swift", "precondition",
+      "encodings and shapes that the plan has compared"
+    ),
+    (
+      "Evaluation/Comparison/", "precondition(", "vocabularies that the run has compared before"
+    ),
+    (
+      "Inspection/Comparison/ModelComparison.swift", "Int(Double(candidate.byteCount) * share)",
+      "a share of at most 1 of the size of a mapped file"
+    ),
     ("Kernels/", "precondition(", "shapes of matrices, compared with the configuration before"),
     (
       "TensorCore/BlockReader.swift", "precondition(",
@@ -75,7 +90,7 @@ enum SourceScan {
       "finite and below 1e9: the line before"
     ),
     (
-      "KilnCommands/PerplexityCommand.swift", "Int(summary.tokensPerSecond)",
+      "KilnCommands/Output/PerplexityReport.swift", "Int(summary.tokensPerSecond)",
       "tokens a second, of work that took time"
     ),
     (
