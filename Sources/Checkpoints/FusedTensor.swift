@@ -16,13 +16,13 @@ import TensorCore
 ///
 /// Every part is contiguous in the fused tensor, so nothing is copied.
 enum FusedTensor {
-  /// The parts of a tensor, in the order of their bytes; the tensor itself if it needs no change.
+  /// The parts of a tensor, in the order of their bytes; nil if it needs no change.
   ///
   /// - Throws: `CheckpointError.fusedTensor` if its shape does not split.
-  static func split(_ stored: StoredTensor, path: FilePath) throws -> [StoredTensor] {
+  static func split(_ stored: StoredTensor, path: FilePath) throws -> [StoredTensor]? {
     guard let parts = parts(of: stored.name), !isExpertMatrix(parts.rest),
       case .plain = stored.encoding
-    else { return [stored] }
+    else { return nil }
     let (layer, rest) = (String(parts.layer), String(parts.rest))
     let splitter = Splitter(stored: stored, path: path)
     switch rest {
@@ -34,7 +34,7 @@ enum FusedTensor {
       return try splitter.convolutions(layer: layer)
     default:
       let released = releasedName(rest)
-      return released == rest ? [stored] : [try splitter.renamed("\(layer).\(released)")]
+      return released == rest ? nil : [try splitter.renamed("\(layer).\(released)")]
     }
   }
 

@@ -28,18 +28,20 @@ package struct ModelTensors: Sendable {
       return
     }
     var tensors: [StoredTensor] = []
+    tensors.reserveCapacity(checkpoint.storedTensors.count)
     var assemblies: [KilnHeader.Assembly] = []
     for stored in checkpoint.storedTensors {
-      let parts = try FusedTensor.split(stored, path: checkpoint.path)
-      tensors.append(contentsOf: parts)
-      guard tensors.count <= Self.maximumCount else {
-        throw CheckpointError.tooManyTensors(checkpoint.path, limit: Self.maximumCount)
-      }
-      if parts.count != 1 || parts[0].name != stored.name {
+      if let parts = try FusedTensor.split(stored, path: checkpoint.path) {
+        tensors.append(contentsOf: parts)
         assemblies.append(
           KilnHeader.Assembly(
             name: stored.name, dtype: stored.sourceDType, shape: stored.shape,
             parts: parts.map(\.name)))
+      } else {
+        tensors.append(stored)
+      }
+      guard tensors.count <= Self.maximumCount else {
+        throw CheckpointError.tooManyTensors(checkpoint.path, limit: Self.maximumCount)
       }
     }
     let keys = tensors.map { TensorOrder($0.name) }
@@ -54,11 +56,13 @@ package struct ModelTensors: Sendable {
   ) throws {
     self.tensors = tensors
     self.assemblies = assemblies
-    places = try tensors.enumerated().reduce(into: [:]) { places, element in
-      guard places.updateValue(element.offset, forKey: element.element.name) == nil else {
-        throw CheckpointError.ambiguous(path, name: element.element.name.text)
+    var places = [ExactString: Int](minimumCapacity: tensors.count)
+    for (place, tensor) in tensors.enumerated() {
+      guard places.updateValue(place, forKey: tensor.name) == nil else {
+        throw CheckpointError.ambiguous(path, name: tensor.name.text)
       }
     }
+    self.places = places
   }
 
   /// The tensor of that name, if there is one.

@@ -88,8 +88,16 @@ extension ExactString {
   /// Split by bytes: splitting by `Character` is most of the time it takes to open a checkpoint of
   /// twenty thousand tensors.
   var components: [Substring] {
-    text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-      .map { Substring($0) }
+    let bytes = text.utf8
+    var components: [Substring] = []
+    components.reserveCapacity(8)
+    var start = bytes.startIndex
+    while let dot = bytes[start...].firstIndex(of: UInt8(ascii: ".")) {
+      components.append(Substring(bytes[start..<dot]))
+      start = bytes.index(after: dot)
+    }
+    components.append(Substring(bytes[start...]))
+    return components
   }
 }
 

@@ -22,10 +22,17 @@ package struct ModelSummary: Sendable {
       parameterCount += tensor.shape.elementCount
       byteCount += tensor.storedByteCount
     }
+
+    fileprivate static func + (left: Share, right: Share) -> Share {
+      Share(
+        tensorCount: left.tensorCount + right.tensorCount,
+        parameterCount: left.parameterCount + right.parameterCount,
+        byteCount: left.byteCount + right.byteCount)
+    }
   }
 
   /// All tensors.
-  package private(set) var total = Share()
+  package let total: Share
   /// By role, in the order of `TensorRole`; roles without tensors are left out.
   package let byRole: [(role: TensorRole, share: Share, encodings: [String])]
   /// By encoding, the largest first.
@@ -40,29 +47,28 @@ package struct ModelSummary: Sendable {
 
   /// The sizes of a checkpoint.
   package init(_ checked: CheckedCheckpoint) {
-    var roles: [TensorRole: (share: Share, encodings: Set<String>)] = [:]
-    var encodings: [String: Share] = [:]
+    var roles: [TensorRole: [TensorEncoding: Share]] = [:]
     for stored in checked.tensors.tensors {
-      let encoding = stored.encoding.description
-      total.add(stored)
       let role = checked.role(of: stored.name)
-      roles[role, default: (Share(), [])].share.add(stored)
-      roles[role, default: (Share(), [])].encodings.insert(encoding)
-      encodings[encoding, default: Share()].add(stored)
+      roles[role, default: [:]][stored.encoding, default: Share()].add(stored)
     }
+    let shares = roles.mapValues { $0.values.reduce(Share(), +) }
+    total = shares.values.reduce(Share(), +)
     byRole = TensorRole.allCases.compactMap { role in
-      roles[role].map { (role, $0.share, $0.encodings.sorted()) }
+      guard let share = shares[role], let encodings = roles[role]?.keys else { return nil }
+      return (role, share, encodings.map(\.description).sorted())
     }
-    byEncoding = encodings.sorted {
-      ($1.value.byteCount, $0.key) < ($0.value.byteCount, $1.key)
-    }.map { ($0.key, $0.value) }
+    let encodings = roles.values.reduce(into: [:]) { $0.merge($1, uniquingKeysWith: +) }
+    byEncoding = encodings.map { ($0.key.description, $0.value) }.sorted {
+      ($1.1.byteCount, $0.0) < ($0.1.byteCount, $1.0)
+    }
 
     let configuration = checked.configuration
-    let routed = roles[.routedExpert]?.share.parameterCount ?? 0
+    let routed = shares[.routedExpert]?.parameterCount ?? 0
     let used = configuration.experts.map { routed / $0.count * $0.perToken } ?? 0
     let lookedUp =
       configuration.tiesEmbeddings
-      ? 0 : (roles[.embedding]?.share.parameterCount ?? 0) - configuration.hiddenSize
+      ? 0 : (shares[.embedding]?.parameterCount ?? 0) - configuration.hiddenSize
     activeParameterCount = total.parameterCount - routed + used - lookedUp
     cacheNumbersPerToken =
       configuration.latentLayerCount * (configuration.latentAttention?.cacheWidth ?? 0)

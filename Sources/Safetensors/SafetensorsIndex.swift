@@ -28,21 +28,25 @@ public struct SafetensorsIndex: Sendable {
   public init(parsing bytes: [UInt8], path: FilePath) throws {
     var map: [ExactString: ExactString] = [:]
     var shards = Set<ExactString>()
+    var latest: ExactString?
     var hasMap = false
     var scanner = JSONScanner(bytes, file: path.string)
     try scanner.object { scanner, key in
       guard key == "weight_map" else { return try scanner.skip() }
       hasMap = true
       try scanner.object { scanner, name in
-        let shard = try scanner.string()
-        // One string for all tensors of a shard.
-        let (isNew, kept) = shards.insert(ExactString(shard))
-        if isNew { try Self.checkName(shard, tensor: name.text, path: path) }
-        map[name] = kept
-        guard shards.count <= Self.maximumShardCount else {
-          throw SafetensorsError.index(
-            path, problem: "names more than \(Self.maximumShardCount) shards")
+        let shard = ExactString(try scanner.string())
+        // One string for all tensors of a shard, most of which follow each other.
+        if shard != latest {
+          let (isNew, kept) = shards.insert(shard)
+          if isNew { try Self.checkName(shard.text, tensor: name.text, path: path) }
+          latest = kept
+          guard shards.count <= Self.maximumShardCount else {
+            throw SafetensorsError.index(
+              path, problem: "names more than \(Self.maximumShardCount) shards")
+          }
         }
+        map[name] = latest
       }
     }
     try scanner.end()

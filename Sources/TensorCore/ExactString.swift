@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
+
 /// A string that equals another only if their UTF-8 bytes are the same.
 ///
 /// Swift's `String` compares by canonical equivalence: two tensor names that spell `é` as one code
@@ -18,7 +20,9 @@ public struct ExactString: Hashable, Comparable, Sendable {
   public static func == (left: ExactString, right: ExactString) -> Bool {
     unsafe left.withBytes { left in
       unsafe right.withBytes { right in
-        unsafe left.count == right.count && left.elementsEqual(right)
+        guard left.count == right.count else { return false }
+        guard let start = left.baseAddress, let other = right.baseAddress else { return true }
+        return unsafe memcmp(start, other, left.count) == 0
       }
     }
   }

@@ -42,13 +42,13 @@ package struct TensorInventory: Sendable {
   /// - Returns: Names of tensors that the configuration does not imply.
   /// - Throws: `ModelError` that names the first tensor that is wrong.
   package func check(_ tensors: ModelTensors, model: String) throws -> [ExactString] {
-    var expected = Set<ExactString>()
+    var expectedCount = 0
     try forEach { entry in
       guard let stored = tensors[entry.name] else {
         throw ModelError.missingTensor(
           model: model, name: entry.name.text, shape: "\(entry.shape)")
       }
-      expected.insert(entry.name)
+      expectedCount += 1
       let shape = stored.shape
       guard
         try shape.dimensions == entry.shape
@@ -61,6 +61,10 @@ package struct TensorInventory: Sendable {
         throw ModelError.tensorType(model: model, name: entry.name.text, found: dtype.rawValue)
       }
     }
+    // What is expected is there, each under a name of its own; so equal numbers leave nothing over.
+    guard tensors.tensors.count > expectedCount else { return [] }
+    var expected = Set<ExactString>(minimumCapacity: expectedCount)
+    forEach { expected.insert($0.name) }
     let unknown = tensors.tensors.map(\.name).filter { !expected.contains($0) }
     for name in unknown {
       // A part of the architecture that the configuration does not ask for means that one of the two
