@@ -85,12 +85,16 @@ struct InjectionTests {
     "a kill at a system call does, too", .enabled(if: hasTracer, "needs strace"),
     arguments: ["pwrite64", "fsync", "rename", "close"])
   func kills(_ name: String) throws {
+    var killed = 0
     for number in sample(try count(name, Self.convert), of: 4) {
       try scratch.write("precious", to: Self.output)
       let result = try inject("signal=KILL", into: name, number, Self.convert)
-      #expect(result.status == 128 + SIGKILL, "\(name) \(number): \(result.errors)")
+      // Calls are counted by thread, and threads share work as it comes: the last ones may not be reached.
+      #expect([0, 128 + SIGKILL].contains(result.status), "\(name) \(number): \(result.errors)")
+      killed += result.status == 0 ? 0 : 1
       try expectOldOrNew("killed at \(name) \(number)")
     }
+    #expect(killed > 0, "\(name): no run was killed")
   }
 
   @Test(

@@ -149,9 +149,8 @@ struct ResumeTests {
     for _ in 0..<20 {
       let running = try Tool.start(command, in: scratch.folder)
       while running.isRunning, try !scratch.listing().contains(".out.partial") { usleep(200) }
-      running.send(SIGSTOP)
       // It may have been faster than the signal.
-      let isStopped = try scratch.listing().contains(".out.partial")
+      let isStopped = try running.suspend() && scratch.listing().contains(".out.partial")
       if isStopped {
         for more in [[], ["--resume"], ["--force"]] {
           try expectFailure(

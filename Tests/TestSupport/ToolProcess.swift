@@ -122,6 +122,18 @@ package final class ToolProcess {
     if ending == nil { kill(identifier, signal) }
   }
 
+  /// Stops the process, and returns once none of its threads runs any more.
+  ///
+  /// - Returns: Whether it is stopped; false if it was faster and has ended.
+  package func suspend() -> Bool {
+    guard ending == nil else { return false }
+    kill(identifier, SIGSTOP)
+    var change = siginfo_t()
+    let options = WSTOPPED | WEXITED | WNOWAIT
+    while unsafe waitid(P_PID, id_t(identifier), &change, options) != 0, errno == EINTR {}
+    return change.si_code == CLD_STOPPED
+  }
+
   /// Whether it has not ended yet.
   package var isRunning: Bool {
     if ending == nil { collect(options: WNOHANG) }
