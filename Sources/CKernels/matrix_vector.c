@@ -2,6 +2,7 @@
 
 #include "decoding.h"
 #include "lanes.h"
+#include "codes.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

@@ -5,6 +5,7 @@
 // by several at a time, to load the activations once for all of them.
 
 #include "fused.h"
+#include "bit_stream_body.h"
 #include "stored_block_body.h"
 
 #if VECTOR_BITS == 512
@@ -67,7 +68,9 @@ static void NAME(arrange)(
   case KILN_INT4: NAME(arrange_all)(KILN_INT4, x, n, arranged); return;
   case KILN_INT8: NAME(arrange_all)(KILN_INT8, x, n, arranged); return;
   case KILN_F16: NAME(arrange_all)(KILN_F16, x, n, arranged); return;
-  case KILN_F32: NAME(arrange_all)(KILN_F32, x, n, arranged); return;
+  case KILN_F32:
+  case KILN_INT5:
+  case KILN_INT6: NAME(arrange_all)(KILN_F32, x, n, arranged); return;
   default: NAME(arrange_all)(KILN_BF16, x, n, arranged);
   }
 }
@@ -81,6 +84,8 @@ INLINE float NAME(sum_lanes)(float16 sum) {
   }
   return lanes[0];
 }
+
+#include "stream_rows_body.h"
 
 /// One block of `rows` rows: total[r] += scale (codes . x). Without groups the scale is left out.
 INLINE void NAME(add_block)(
@@ -164,6 +169,8 @@ static void NAME(matrix_vector)(
   switch (matrix->encoding) {
   case KILN_INT4: WITH_GROUPS_OF_INT4(NAME(all_rows), matrix, first, count, x, y); return;
   case KILN_INT8: WITH_GROUPS_OF_INT8(NAME(all_rows), matrix, first, count, x, y); return;
+  case KILN_INT5: NAME(all_stream_rows)(matrix, 5, first, count, x, y); return;
+  case KILN_INT6: NAME(all_stream_rows)(matrix, 6, first, count, x, y); return;
   case KILN_F16: NAME(all_rows)(matrix, KILN_F16, 0, first, count, x, y); return;
   case KILN_F32: NAME(all_rows)(matrix, KILN_F32, 0, first, count, x, y); return;
   default: NAME(all_rows)(matrix, KILN_BF16, 0, first, count, x, y);
@@ -225,6 +232,8 @@ static void NAME(add_rows)(
   switch (matrix->encoding) {
   case KILN_INT4: WITH_GROUPS_OF_INT4(NAME(add_all_rows), matrix, first, count, x, y); return;
   case KILN_INT8: WITH_GROUPS_OF_INT8(NAME(add_all_rows), matrix, first, count, x, y); return;
+  case KILN_INT5: NAME(add_stream_rows)(matrix, 5, first, count, x, y); return;
+  case KILN_INT6: NAME(add_stream_rows)(matrix, 6, first, count, x, y); return;
   case KILN_F16: NAME(add_all_rows)(matrix, KILN_F16, 0, first, count, x, y); return;
   case KILN_F32: NAME(add_all_rows)(matrix, KILN_F32, 0, first, count, x, y); return;
   default: NAME(add_all_rows)(matrix, KILN_BF16, 0, first, count, x, y);

@@ -2,6 +2,7 @@
 
 #include "product.h"
 #include "lanes.h"
+#include "codes.h"
 
 typedef uint8_t uchar8 __attribute__((ext_vector_type(8)));
 typedef uint8_t uchar16 __attribute__((ext_vector_type(16)));

@@ -3,6 +3,8 @@
 // Operands of products in the order in which the micro-kernel reads them: blocks of 16 rows and 16
 // columns are loaded row by row, turned over in registers and stored column by column.
 
+#include "bit_stream_body.h"
+
 /// Sixteen vectors as the rows of a matrix: afterwards vector i holds what was lane i of each.
 static inline __attribute__((always_inline)) void NAME(transpose)(float16 *rows) {
   // Four rounds that exchange lanes of vectors 8, 4, 2 and 1 apart.
@@ -97,6 +99,10 @@ static inline __attribute__((always_inline)) void NAME(widen_lanes)(
     memcpy(&codes, source, sizeof codes);
     const int16lanes numbers = __builtin_convertvector(codes, int16lanes) - 128;
     *lanes = __builtin_convertvector(numbers, float16) * ALL(scale);
+  } else if (type == KILN_WEIGHT_INT6 || type == KILN_WEIGHT_INT5) {
+    int16lanes numbers;
+    NAME(unpack_codes)(type == KILN_WEIGHT_INT6 ? 6 : 5, source, &numbers);
+    *lanes = __builtin_convertvector(numbers, float16) * ALL(scale);
   } else {
     uchar8 pairs;
     memcpy(&pairs, source, sizeof pairs);
@@ -112,13 +118,20 @@ static inline __attribute__((always_inline)) void NAME(widen_lanes)(
 /// Bits of an element.
 static inline __attribute__((always_inline)) size_t NAME(weight_bits)(
     const enum kiln_weight_type type) {
-  return type == KILN_WEIGHT_F32 ? 32 : type == KILN_WEIGHT_INT8 ? 8 : type == KILN_WEIGHT_INT4 ? 4 : 16;
+  switch (type) {
+  case KILN_WEIGHT_F32: return 32;
+  case KILN_WEIGHT_INT8: return 8;
+  case KILN_WEIGHT_INT6: return 6;
+  case KILN_WEIGHT_INT5: return 5;
+  case KILN_WEIGHT_INT4: return 4;
+  default: return 16;
+  }
 }
 
 static inline __attribute__((always_inline)) float NAME(weight_scale)(
     const enum kiln_weight_type type, const struct kiln_weight_rows *weights, size_t row,
     size_t k) {
-  if (type != KILN_WEIGHT_INT8 && type != KILN_WEIGHT_INT4) return 1;
+  if (type < KILN_WEIGHT_INT8) return 1;
   uint16_t half;
   memcpy(&half, weights->scales + row * weights->scale_row_bytes + k / weights->group * 2, 2);
   const uint32_t bits = (uint32_t)half << 16;
@@ -172,6 +185,8 @@ KILN_PACK_PANEL(pack_panel_f32, KILN_WEIGHT_F32)
 KILN_PACK_PANEL(pack_panel_bf16, KILN_WEIGHT_BF16)
 KILN_PACK_PANEL(pack_panel_f16, KILN_WEIGHT_F16)
 KILN_PACK_PANEL(pack_panel_int8, KILN_WEIGHT_INT8)
+KILN_PACK_PANEL(pack_panel_int6, KILN_WEIGHT_INT6)
+KILN_PACK_PANEL(pack_panel_int5, KILN_WEIGHT_INT5)
 KILN_PACK_PANEL(pack_panel_int4, KILN_WEIGHT_INT4)
 #undef KILN_PACK_PANEL
 
@@ -182,6 +197,8 @@ static void NAME(pack_panel)(
   case KILN_WEIGHT_BF16: NAME(pack_panel_bf16)(weights, rows, inner, panel); break;
   case KILN_WEIGHT_F16: NAME(pack_panel_f16)(weights, rows, inner, panel); break;
   case KILN_WEIGHT_INT8: NAME(pack_panel_int8)(weights, rows, inner, panel); break;
+  case KILN_WEIGHT_INT6: NAME(pack_panel_int6)(weights, rows, inner, panel); break;
+  case KILN_WEIGHT_INT5: NAME(pack_panel_int5)(weights, rows, inner, panel); break;
   case KILN_WEIGHT_INT4: NAME(pack_panel_int4)(weights, rows, inner, panel); break;
   }
 }

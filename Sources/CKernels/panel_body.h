@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#define LEAST(bits) ((bits) == 4 ? -8.0f : -128.0f)
-#define MOST(bits) ((bits) == 4 ? 7.0f : 127.0f)
 // Adding and subtracting 1.5 * 2^23 rounds half to even. Macros, because functions that take such
 // vectors have another calling convention on each instruction set.
 #define ROUNDED(x) (((x) + 12582912.0f) - 12582912.0f)
 #define CLAMPED(x, bits) \
   __builtin_elementwise_min( \
-      __builtin_elementwise_max((x), ALL(LEAST(bits))), ALL(MOST(bits)))
+      __builtin_elementwise_max((x), ALL(LEAST_CODE(bits))), ALL(LARGEST_CODE(bits)))
 #define CODES(quotients, bits) ROUNDED(CLAMPED(quotients, bits))
 
 /// Rounds finite numbers to BF16, half to even, in place.
@@ -62,7 +60,7 @@ static void NAME(panel_scales)(
     largest = larger ? magnitude : largest;
     signed_largest = larger ? value : signed_largest;
   }
-  float16 nearest = largest / (bits == 4 ? 7.5f : 127.5f);
+  float16 nearest = largest / HALF_WIDTH(bits);
   NAME(round_to_bf16)(&nearest);
   const int16lanes empty = nearest == ALL(0);
   nearest = empty ? ALL(EMPTY_SCALE) : nearest;
@@ -73,7 +71,7 @@ static void NAME(panel_scales)(
   // The sign that gives the element of largest magnitude the longer half of the range comes first.
   const int16lanes positive = signed_largest > ALL(0);
   const float16 base = positive ? -nearest : nearest;
-  const float low = bits == 4 ? 0.6f : 0.94f, high = bits == 4 ? 1.25f : 1.06f;
+  const float low = LEAST_TRIED(bits), high = LARGEST_TRIED(bits);
   float16 coarse_gain = ALL(-1), coarse_scales = base;
   for (int sign = 0; sign < 2; sign++) {
     for (int step = 0; step < TRIED_SCALES; step++) {
@@ -211,8 +209,6 @@ static void NAME(panel_descend)(
   }
 }
 
-#undef LEAST
-#undef MOST
 #undef ROUNDED
 #undef CLAMPED
 #undef CODES

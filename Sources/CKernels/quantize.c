@@ -5,6 +5,7 @@
 // ones in a fixed order and none are fused, so that every variant gives the same bits.
 
 #include "quantize.h"
+#include "codes.h"
 
 #include <string.h>
 
@@ -19,6 +20,8 @@ typedef int32_t ints8 __attribute__((ext_vector_type(8)));
 typedef int32_t ints4 __attribute__((ext_vector_type(4)));
 typedef int32_t ints __attribute__((ext_vector_type(16)));
 typedef uint32_t words __attribute__((ext_vector_type(16)));
+typedef uint32_t words8 __attribute__((ext_vector_type(8)));
+typedef uint32_t words4 __attribute__((ext_vector_type(4)));
 typedef double doubles __attribute__((ext_vector_type(16)));
 typedef double doubles8 __attribute__((ext_vector_type(8)));
 typedef double doubles4 __attribute__((ext_vector_type(4)));
@@ -50,8 +53,8 @@ INLINE uint32_t bf16_of(float value) {
 
 /// CodeRange.nearestScale.
 INLINE uint32_t nearest_scale(float largest_magnitude, int bits) {
-  uint32_t scale = bf16_of(largest_magnitude / (bits == 4 ? 7.5f : 127.5f));
-  uint32_t largest = LARGEST_BF16 - ((bits == 4 ? 3u : 7u) << 7);
+  uint32_t scale = bf16_of(largest_magnitude / HALF_WIDTH(bits));
+  uint32_t largest = LARGEST_BF16 - ((uint32_t)(bits - 1) << 7);
   if (scale == 0) return EMPTY_SCALE;
   return scale > largest ? largest : scale;
 }

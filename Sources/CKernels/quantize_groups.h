@@ -11,7 +11,7 @@ INLINE floats VARIANT(load)(const float *values, ptrdiff_t left) {
 
 /// Quotients to codes, which are whole numbers.
 INLINE floats VARIANT(round_to_codes)(floats quotients, int bits) {
-  floats low = bits == 4 ? -8.0f : -128.0f, high = bits == 4 ? 7.0f : 127.0f;
+  floats low = LEAST_CODE(bits), high = LARGEST_CODE(bits);
   quotients = quotients < low ? low : quotients;
   quotients = quotients > high ? high : quotients;
   return ROUND(quotients);
@@ -36,6 +36,18 @@ INLINE uint32_t VARIANT(largest_magnitude)(const float *values, ptrdiff_t length
   return (uint32_t)__builtin_reduce_max(largest);
 }
 
+/// Writes sixteen codes one behind the other: pairs of them side by side, then pairs of pairs, then
+/// eight, which are `bits` bytes.
+INLINE void VARIANT(pack_stream)(ints codes, int bits, uint8_t *target) {
+  words fields = __builtin_convertvector(codes, words);
+  words8 pairs = fields.even | (fields.odd << (uint32_t)bits);
+  words4 fours = pairs.even | (pairs.odd << (uint32_t)(2 * bits));
+  uint64_t first = fours.x | (uint64_t)fours.y << (4 * bits);
+  uint64_t second = fours.z | (uint64_t)fours.w << (4 * bits);
+  memcpy(target, &first, (size_t)bits);
+  memcpy(target + bits, &second, (size_t)bits);
+}
+
 /// Writes the codes of a group of finite elements.
 ///
 /// Returns the squared error and the squared norm in `sums`.
@@ -51,7 +63,12 @@ INLINE void VARIANT(encode)(const float *values, ptrdiff_t length, int bits, flo
     errors += residuals * residuals;
     norms += wide * wide;
     if (!codes) continue;
-    ints shifted = __builtin_convertvector(rounded, ints) + (bits == 4 ? 8 : 128);
+    ints shifted = __builtin_convertvector(rounded, ints) + CODE_OFFSET(bits);
+    if (bits == 5 || bits == 6) {
+      // Groups have whole vectors here.
+      VARIANT(pack_stream)(shifted, bits, codes + i * bits / 8);
+      continue;
+    }
     bytes unsigned_codes = __builtin_convertvector(shifted, bytes);
     if (bits == 8) {
       memcpy(codes + i, &unsigned_codes, (size_t)(left < 16 ? left : 16));
@@ -132,7 +149,7 @@ INLINE float VARIANT(search_coarse_to_fine)(const float *values, ptrdiff_t lengt
   return VARIANT(scale_of_best)(scales * (products + products - scales * squares), scales);
 }
 
-INLINE float VARIANT(search_all)(const float *values, ptrdiff_t length, float base,
+INLINE float VARIANT(search_all)(const float *values, ptrdiff_t length, int bits, float base,
                                  const kiln_group_quantization *how) {
   floats best = -__builtin_inff(), best_scales = base;
   uint32_t last = bf16_of(base * how->fine_high);
@@ -143,7 +160,7 @@ INLINE float VARIANT(search_all)(const float *values, ptrdiff_t length, float ba
       floats block_errors = 0;
       for (ptrdiff_t i = start; i < end; i++) {
         floats value = values[i];
-        floats residuals = value - VARIANT(round_to_codes)(inverses * value, 8) * scales;
+        floats residuals = value - VARIANT(round_to_codes)(inverses * value, bits) * scales;
         block_errors += residuals * residuals;
       }
       errors += block_errors;
@@ -170,9 +187,9 @@ INLINE float VARIANT(search)(const float *values, ptrdiff_t length, uint32_t lar
   float magnitude = float_of(largest) * unit;
   int largest_is_positive =
       __builtin_reduce_or(positive) != 0 && __builtin_reduce_or(negative) == 0;
-  float base = (largest_is_positive ? -magnitude : magnitude) / (bits == 4 ? 7.5f : 127.5f);
+  float base = (largest_is_positive ? -magnitude : magnitude) / HALF_WIDTH(bits);
   float best = bits == 4 ? VARIANT(search_coarse_to_fine)(scratch, length, base, how)
-                         : VARIANT(search_all)(scratch, length, base, how);
+                         : VARIANT(search_all)(scratch, length, bits, base, how);
   return float_of(bf16_of(best * float_of((uint32_t)(127 + exponent) << 23)) << 16);
 }
 
@@ -219,11 +236,9 @@ static uint32_t VARIANT(quantize_odd)(const float *values, ptrdiff_t length, int
     if ((bits_of(values[i]) & 0x7FFFFFFF) != 0x7F800000) continue;
     // The lowest code is 0 and the highest has all bits set; a negative scale exchanges them.
     int highest = (bits_of(values[i]) >> 31) == (scale >> 15);
-    if (bits == 8) {
-      codes[i] = highest ? 0xFF : 0;
-    } else {
-      uint8_t mask = i % 2 == 0 ? 0x0F : 0xF0;
-      codes[i / 2] = (uint8_t)(highest ? codes[i / 2] | mask : codes[i / 2] & ~mask);
+    for (ptrdiff_t place = i * bits; place < (i + 1) * bits; place++) {
+      uint8_t bit = (uint8_t)(1 << place % 8);
+      codes[place / 8] = (uint8_t)(highest ? codes[place / 8] | bit : codes[place / 8] & ~bit);
     }
   }
   return scale;
@@ -249,13 +264,17 @@ static void VARIANT(quantize_groups)(const kiln_group_quantization *how, const f
                                      uint16_t *scales, kiln_quantization_sums *sums) {
   ptrdiff_t length = how->group_length;
   // Constants that the compiler can build on: short groups are unrolled completely.
-  if (how->bits == 4 && length == 32) {
-    VARIANT(quantize_all)(how, 32, 4, values, groups, scratch, codes, scales, sums);
-  } else if (how->bits == 4) {
-    VARIANT(quantize_all)(how, length, 4, values, groups, scratch, codes, scales, sums);
-  } else if (length == 32) {
-    VARIANT(quantize_all)(how, 32, 8, values, groups, scratch, codes, scales, sums);
-  } else {
-    VARIANT(quantize_all)(how, length, 8, values, groups, scratch, codes, scales, sums);
+#define QUANTIZE(bits) \
+  if (length == 32) { \
+    VARIANT(quantize_all)(how, 32, bits, values, groups, scratch, codes, scales, sums); \
+  } else { \
+    VARIANT(quantize_all)(how, length, bits, values, groups, scratch, codes, scales, sums); \
   }
+  switch (how->bits) {
+  case 4: QUANTIZE(4) break;
+  case 5: QUANTIZE(5) break;
+  case 6: QUANTIZE(6) break;
+  default: QUANTIZE(8)
+  }
+#undef QUANTIZE
 }

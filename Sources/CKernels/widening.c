@@ -2,6 +2,7 @@
 
 #include "kernels.h"
 #include "lanes.h"
+#include "codes.h"
 
 #define KILN_BODY "widening_body.h"
 #include "variants.h"
@@ -21,6 +22,16 @@ KILN_DISPATCH(
     (codes, scales, group, output, n))
 KILN_DISPATCH(
     void, widen_int4,
+    (enum kiln_instruction_set set, const uint8_t *codes, const uint8_t *scales, size_t group,
+     float *output, size_t n),
+    (codes, scales, group, output, n))
+KILN_DISPATCH(
+    void, widen_int5,
+    (enum kiln_instruction_set set, const uint8_t *codes, const uint8_t *scales, size_t group,
+     float *output, size_t n),
+    (codes, scales, group, output, n))
+KILN_DISPATCH(
+    void, widen_int6,
     (enum kiln_instruction_set set, const uint8_t *codes, const uint8_t *scales, size_t group,
      float *output, size_t n),
     (codes, scales, group, output, n))

@@ -2,6 +2,8 @@
 //
 // Stored weights to float32. Loads go through memcpy: tensors in a file may start at any byte.
 
+#include "bit_stream_body.h"
+
 static inline float NAME(bf16_element)(const uint8_t *source) {
   uint16_t half;
   memcpy(&half, source, sizeof half);
@@ -62,4 +64,29 @@ static void NAME(widen_int4)(
       output[2 * i + 1] = (float)((int32_t)(codes[i] >> 4) - 8) * scale;
     }
   }
+}
+
+static inline __attribute__((always_inline)) void NAME(widen_stream)(
+    const int bits, const uint8_t *restrict codes, const uint8_t *restrict scales, size_t group,
+    float *restrict output, size_t n) {
+  for (size_t start = 0; start < n; start += group, scales += 2) {
+    const float scale = NAME(bf16_element)(scales);
+    for (size_t i = start; i < start + group; i += LANES) {
+      int16lanes numbers;
+      NAME(unpack_codes)(bits, codes + i * (size_t)bits / 8, &numbers);
+      STORE(output + i, __builtin_convertvector(numbers, float16) * ALL(scale));
+    }
+  }
+}
+
+static void NAME(widen_int5)(
+    const uint8_t *restrict codes, const uint8_t *restrict scales, size_t group,
+    float *restrict output, size_t n) {
+  NAME(widen_stream)(5, codes, scales, group, output, n);
+}
+
+static void NAME(widen_int6)(
+    const uint8_t *restrict codes, const uint8_t *restrict scales, size_t group,
+    float *restrict output, size_t n) {
+  NAME(widen_stream)(6, codes, scales, group, output, n);
 }

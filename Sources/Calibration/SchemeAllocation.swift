@@ -28,11 +28,9 @@ package struct SchemeAllocation: Sendable {
   /// Elements of a unit from which the errors of schemes are told.
   private static let probeElementCount = 1 << 20
   /// Schemes that a unit may have, beside its source's.
-  private static let candidates: [TensorEncoding] = [
-    .quantized(bits: 4, group: .size(128)), .quantized(bits: 4, group: .size(64)),
-    .quantized(bits: 4, group: .size(32)), .quantized(bits: 8, group: .size(128)),
-    .quantized(bits: 8, group: .size(32)),
-  ]
+  private static let candidates: [TensorEncoding] = TensorEncoding.codeWidths.flatMap { bits in
+    QuantizationGroup.sizes.map { .quantized(bits: bits, group: .size($0)) }
+  }
 
   /// Measures and chooses; nil if nothing is small enough.
   ///

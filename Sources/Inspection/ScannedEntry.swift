@@ -243,8 +243,8 @@ extension ScannedEntry.Numbers {
     guard let byteCount = encoding.byteCount(shape) else { return nil }
     switch encoding {
     case .quantized:
-      // Any bits are a code of the range, so there is nothing to check about codes: 4 or 8 bits hold
-      // -8 to 7 or -128 to 127 and no more.
+      // Any bits are a code of the range, so there is nothing to check about codes: 4 bits hold -8 to 7 and
+      // no more.
       self.init(
         range: byteCount - encoding.scaleByteCount(shape)..<byteCount, dtype: .bf16,
         areScales: true)

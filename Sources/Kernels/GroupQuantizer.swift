@@ -7,7 +7,7 @@ package import TensorCore
 ///
 /// The readable form, which gives these bits too, is `ReferenceQuantizer` in Quantization.
 package struct GroupQuantizer: Sendable {
-  /// Bits of a code: 4 or 8.
+  /// Bits of a code: 4, 5, 6 or 8.
   package let bits: Int
   /// Elements that share a scale.
   package let groupLength: Int
@@ -21,7 +21,7 @@ package struct GroupQuantizer: Sendable {
 
     /// - Parameters:
     ///   - coarseFactors: Coarse scales at 4 bits, a multiple of 16.
-    ///   - fineFactors: Smallest and largest scale at 8 bits.
+    ///   - fineFactors: Smallest and largest scale at more than 4 bits.
     package init(coarseFactors: [Float], fineFactors: ClosedRange<Float>) {
       precondition(coarseFactors.count % 16 == 0, "coarse factors come in vectors of 16")
       self.coarseFactors = coarseFactors
@@ -39,10 +39,11 @@ package struct GroupQuantizer: Sendable {
 
   /// A quantizer for groups of one length.
   ///
-  /// - Precondition: 4 or 8 bits, and groups that fill whole bytes.
+  /// - Precondition: A width of codes that exists, and groups that fill whole bytes, at 5 and 6 bits whole
+  ///   words of 32.
   package init(bits: Int, groupLength: Int, search: Search?) {
     precondition(
-      (bits == 4 || bits == 8) && groupLength > 0 && groupLength * bits % 8 == 0,
+      TensorEncoding.quantized(bits: bits, group: .row).fits(columns: groupLength),
       "\(bits) bits in groups of \(groupLength)")
     self.bits = bits
     self.groupLength = groupLength

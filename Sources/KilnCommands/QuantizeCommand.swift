@@ -13,7 +13,7 @@ import TensorCore
 /// `kiln quantize`: a smaller packed file, and what it cost.
 struct Quantize: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Quantize a checkpoint to a .kiln file with int8 or int4 weights.",
+    abstract: "Quantize a checkpoint to a .kiln file with weights of 8, 6, 5 or 4 bits.",
     discussion: """
       EXAMPLES
         kiln quantize checkpoint/ model.kiln --scheme int4-g32 --method search

@@ -4,7 +4,7 @@ package import TensorCore
 
 /// The integers that a code of some width can be, and the scales that suit them.
 package struct CodeRange: Sendable, Equatable {
-  /// Bits of a code: 4 or 8.
+  /// Bits of a code: 4, 5, 6 or 8.
   package let bits: Int
 
   /// Scale of a group that has nothing to store: its codes are all 0.
@@ -13,23 +13,34 @@ package struct CodeRange: Sendable, Equatable {
   /// can hold it, which is not true of the smallest BF16 numbers.
   package static let emptyScale = BFloat16(bitPattern: 0x3C00)
 
-  /// Codes of 4 bits, and of 8 for any other argument.
+  /// Codes of 4, 5 or 6 bits, and of 8 for any other argument.
   package init(bits: Int) {
-    self.bits = bits == 4 ? 4 : 8
+    self.bits = TensorEncoding.codeWidths.contains(bits) ? bits : 8
   }
 
-  /// The most negative code, -8 or -128.
-  package var minimum: Float { bits == 4 ? -8 : -128 }
+  /// What is added to a code to store it as an unsigned number: 8, 16, 32 or 128.
+  package var offset: Int32 { 1 << Int32(bits - 1) }
+  /// The most negative code, -8 at 4 bits, -128 at 8.
+  package var minimum: Float { -Float(offset) }
   /// The most positive code, 7 or 127.
-  package var maximum: Float { bits == 4 ? 7 : 127 }
-  /// What is added to a code to store it as an unsigned number: 8 or 128.
-  package var offset: Int32 { bits == 4 ? 8 : 128 }
-  /// Half the width of the range: a scale of absmax / 7.5 wastes nothing on either side.
-  package var halfWidth: Float { bits == 4 ? 7.5 : 127.5 }
+  package var maximum: Float { Float(offset - 1) }
+  /// Half the width of the range, 7.5 or 127.5: a scale of absmax / 7.5 wastes nothing on either side.
+  package var halfWidth: Float { Float(offset) - 0.5 }
 
   /// The largest scale whose product with the most negative code is a finite BF16.
   package var largestScale: BFloat16 {
-    BFloat16(bitPattern: bits == 4 ? 0x7F7F - (3 << 7) : 0x7F7F - (7 << 7))
+    BFloat16(bitPattern: 0x7F7F - UInt16(bits - 1) << 7)
+  }
+
+  /// Scales that calibrated rounding tries, in units of the round-to-nearest scale: the fewer codes there are,
+  /// the more clipping can pay.
+  package var triedFactors: ClosedRange<Float> {
+    switch bits {
+    case 4: 0.6...1.25
+    case 5: 0.78...1.22
+    case 6: 0.88...1.18
+    default: 0.94...1.06
+    }
   }
 
   /// The scale that round-to-nearest gives a group: absmax / 7.5 (127.5), rounded to BF16.

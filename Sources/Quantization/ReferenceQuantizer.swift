@@ -4,8 +4,8 @@ package import TensorCore
 
 /// Quantizes one group after the other, written to be read; `quantizeRows` gives the same bits.
 ///
-/// Layout of what it writes: `Formats/Kiln.md`. Codes are offset-binary; at 4 bits element 2j is
-/// in the low half of byte j and element 2j + 1 in the high half.
+/// Layout of what it writes: `Formats/Kiln.md`. Codes are offset-binary and one behind the other, from the lowest
+/// bit of the first byte on.
 package struct ReferenceQuantizer: Sendable {
   let range: CodeRange
   let method: RoundingMethod
@@ -15,9 +15,9 @@ package struct ReferenceQuantizer: Sendable {
   /// A quantizer for groups of one length.
   ///
   /// - Parameters:
-  ///   - bits: 4 or 8.
+  ///   - bits: 4, 5, 6 or 8.
   ///   - method: How scales are chosen.
-  ///   - groupLength: Elements that share a scale; even at 4 bits.
+  ///   - groupLength: Elements that share a scale; their codes fill bytes.
   package init(bits: Int, method: RoundingMethod, groupLength: Int) {
     range = CodeRange(bits: bits)
     self.method = method
@@ -99,12 +99,10 @@ package struct ReferenceQuantizer: Sendable {
   ) {
     for index in start..<start + groupLength {
       let code = UInt8(truncatingIfNeeded: range.code(values[index], scale: scale) + range.offset)
-      if range.bits == 8 {
-        codes[index] = code
-      } else if index % 2 == 0 {
-        codes[index / 2] = code
-      } else {
-        codes[index / 2] |= code << 4
+      for bit in 0..<range.bits {
+        let place = index * range.bits + bit
+        let mask: UInt8 = 1 << (place % 8)
+        if code >> bit & 1 == 1 { codes[place / 8] |= mask } else { codes[place / 8] &= ~mask }
       }
     }
   }

@@ -9,7 +9,7 @@ package import TensorCore
 package struct RoundingBound: Sendable {
   private let range: CodeRange
   /// What a searched scale costs at most beyond the last code, in units of the scale, if nothing is
-  /// known about the weights; infinite for long groups of 4 bits.
+  /// known about the weights; infinite for long groups of few bits.
   private let searchedClipping: Float
   /// Whether codes may make up for each other: then `calibratedSteps` scales are permitted everywhere.
   private let isCalibrated: Bool
@@ -29,7 +29,7 @@ package struct RoundingBound: Sendable {
   /// The bounds for groups of one length.
   ///
   /// - Parameters:
-  ///   - bits: 4 or 8.
+  ///   - bits: 4, 5, 6 or 8.
   ///   - groupLength: Elements that share a scale.
   ///   - isCalibrated: Whether the file says that a calibration chose its codes.
   package init(bits: Int, groupLength: Int, isCalibrated: Bool = false) {

@@ -9,8 +9,9 @@ internal import TensorCore
 /// code. For a fixed set of codes q, however, the best scale is known: s = sum(w q) / sum(q^2),
 /// and it takes sum(w q)^2 / sum(q^2) from the sum of w^2. So for 4 bits a coarse row of scales is
 /// tried, each judged by what its codes would give with their own best scale, and then the
-/// sixteen BF16 scales around the best scale of the winner, each judged by itself. For 8 bits
-/// BF16 is coarser than the minima are wide: every BF16 scale in a narrow range is tried.
+/// sixteen BF16 scales around the best scale of the winner, each judged by itself. The more codes there
+/// are, the nearer is the best scale to that of the largest element, and the less do minima differ: for more than
+/// 4 bits every BF16 scale in a narrow range is tried.
 ///
 /// A negative scale lets the code -8 stand for the largest positive element. The sign that does
 /// this for the element of largest magnitude is nearly always best; long groups try both.
@@ -30,7 +31,7 @@ struct ScaleSearch: Sendable {
   /// For 4 bits, the coarse scales in units of the round-to-nearest scale; those with a minus have
   /// the less promising sign.
   let coarseFactors: [Float]
-  /// For 8 bits, the smallest and the largest scale to try, in the same unit.
+  /// For more bits, the smallest and the largest scale to try, in the same unit.
   let fineFactors: ClosedRange<Float>
 
   init(range: CodeRange, groupLength: Int) {
@@ -38,22 +39,33 @@ struct ScaleSearch: Sendable {
     // The longer a group, the further its largest element lies outside the bulk, and the more
     // it pays to clip it.
     switch groupLength {
-    case ...48:
-      coarseFactors = Self.factors(from: 0.78, to: 1.25, count: 16)
-      fineFactors = 0.96...1.25
-    case ...96:
-      coarseFactors = Self.factors(from: 0.72, to: 1.15, count: 16)
-      fineFactors = 0.96...1.25
+    case ...48: coarseFactors = Self.factors(from: 0.78, to: 1.25, count: 16)
+    case ...96: coarseFactors = Self.factors(from: 0.72, to: 1.15, count: 16)
     case ...192:
       let factors = Self.factors(from: 0.66, to: 1.06, count: 16)
       coarseFactors = factors + factors.map { -$0 }
-      fineFactors = 0.96...1.1
     default:
       // Rows may have elements that lie very far outside.
       let factors =
         Self.factors(from: 0.16, to: 0.4, count: 16) + Self.factors(from: 0.4, to: 1, count: 16)
       coarseFactors = factors + factors.map { -$0 }
-      fineFactors = 0.9...1.02
+    }
+    fineFactors = Self.fineFactors(bits: range.bits, groupLength: groupLength)
+  }
+
+  private static func fineFactors(bits: Int, groupLength: Int) -> ClosedRange<Float> {
+    switch (bits, groupLength) {
+    case (5, ...48): 0.9...1.26
+    case (5, ...96): 0.88...1.15
+    case (5, ...192): 0.86...1.08
+    case (5, _): 0.66...1
+    case (6, ...48): 0.94...1.25
+    case (6, ...96): 0.94...1.18
+    case (6, ...192): 0.93...1.1
+    case (6, _): 0.82...1.02
+    case (_, ...96): 0.96...1.25
+    case (_, ...192): 0.96...1.1
+    default: 0.9...1.02
     }
   }
 

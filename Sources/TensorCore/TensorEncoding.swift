@@ -14,16 +14,19 @@ public enum QuantizationGroup: Hashable, Sendable {
 /// How the values of a tensor are written: as plain elements, or as integer codes with scales.
 ///
 /// Integer encodings are symmetric and group-wise along the row (`Formats/Kiln.md`):
-/// value = code * scale, codes of 4 or 8 bits in two's complement range, one BF16 scale a group.
+/// value = code * scale, codes of 4, 5, 6 or 8 bits in two's complement range, one BF16 scale a group.
 public enum TensorEncoding: Hashable, Sendable, CustomStringConvertible {
   /// Elements of one type.
   case plain(DType)
-  /// Codes of `bits` (4 or 8) with one BF16 scale for each `group`.
+  /// Codes of `bits` (one of `codeWidths`) with one BF16 scale for each `group`.
   case quantized(bits: Int, group: QuantizationGroup)
+
+  /// Bits that a code can have.
+  public static let codeWidths = [4, 5, 6, 8]
 
   /// The scheme names that users write, in the order in which help lists them.
   public static let schemeNames =
-    [4, 8].flatMap { bits in
+    codeWidths.flatMap { bits in
       QuantizationGroup.sizes.map { "int\(bits)-g\($0)" } + ["int\(bits)-row"]
     } + ["bf16", "f32"]
 
@@ -73,10 +76,17 @@ public enum TensorEncoding: Hashable, Sendable, CustomStringConvertible {
     if case .quantized(_, .size(let size)) = self { size } else { columns }
   }
 
-  /// Whether rows of this length can be written so: whole groups and whole bytes.
+  /// Whether rows of this length can be written so: whole groups and whole bytes; codes of 5 and 6 bits, which
+  /// lie across bytes, in whole words of 32 bits.
   public func fits(columns: Int) -> Bool {
     guard case .quantized(let bits, let group) = self else { return true }
-    guard columns > 0, bits == 8 || columns % 2 == 0 else { return false }
+    let multiple =
+      switch bits {
+      case 8: 1
+      case 4: 2
+      default: 32
+      }
+    guard columns > 0, columns % multiple == 0 else { return false }
     if case .size(let size) = group { return columns % size == 0 }
     return true
   }
@@ -90,8 +100,13 @@ public enum TensorEncoding: Hashable, Sendable, CustomStringConvertible {
       return dtype.byteCount(elementCount: shape.elementCount)
     case .quantized(let bits, _):
       guard fits(columns: shape.columns) else { return nil }
-      // Half a byte or one byte an element cannot overflow what the element count did not.
-      return bits == 4 ? shape.elementCount / 2 : shape.elementCount
+      // At most one byte an element cannot overflow what the element count did not. Codes of fewer than 8
+      // bits fill bytes by twos or by thirty-twos.
+      switch bits {
+      case 8: return shape.elementCount
+      case 4: return shape.elementCount / 2
+      default: return shape.elementCount / 32 * (4 * bits)
+      }
     }
   }
 

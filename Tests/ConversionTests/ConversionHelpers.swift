@@ -71,10 +71,10 @@ extension TinyTensor {
 /// The values of a quantized tensor, computed as `Formats/Kiln.md` says and in no other way.
 func dequantized(_ bytes: [UInt8], rows: Int, columns: Int, bits: Int, group: Int) -> [Float] {
   let codeBytes = rows * columns * bits / 8
-  let codes =
-    bits == 8
-    ? bytes[..<codeBytes].map { Int($0) - 128 }
-    : bytes[..<codeBytes].flatMap { [Int($0 & 15) - 8, Int($0 >> 4) - 8] }
+  let stream = bytes[..<codeBytes].flatMap { byte in (0..<8).map { Int(byte >> $0 & 1) } }
+  let codes = (0..<rows * columns).map { element in
+    (0..<bits).reduce(-(1 << (bits - 1))) { $0 + stream[element * bits + $1] << $1 }
+  }
   let scales = bytes[codeBytes...]
   return codes.enumerated().map { index, code in
     let (row, column) = (index / columns, index % columns)

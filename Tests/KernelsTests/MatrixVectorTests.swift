@@ -10,7 +10,7 @@ import Testing
 @Suite struct MatrixVectorTests {
   static let encodings: [TensorEncoding] =
     [.plain(.bf16), .plain(.f16), .plain(.f32)]
-    + [4, 8].flatMap { bits in
+    + TensorEncoding.codeWidths.flatMap { bits in
       [.size(32), .size(64), .size(128), .row].map { .quantized(bits: bits, group: $0) }
     }
   static let widths = [1, 2, 14, 17, 32, 64, 96, 100, 128, 160, 192, 256, 384, 1000]

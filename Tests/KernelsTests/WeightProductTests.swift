@@ -9,7 +9,7 @@ import Testing
 @Suite struct WeightProductTests {
   static let encodings: [TensorEncoding] =
     [.plain(.bf16), .plain(.f16), .plain(.f32)]
-    + [4, 8].flatMap { bits in
+    + TensorEncoding.codeWidths.flatMap { bits in
       [.size(32), .size(128), .row].map { .quantized(bits: bits, group: $0) }
     }
 

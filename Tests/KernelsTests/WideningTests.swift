@@ -67,7 +67,7 @@ struct WideningTests {
 
   static let encodings: [TensorEncoding] =
     [.plain(.bf16), .plain(.f16), .plain(.f32)]
-    + [4, 8].flatMap { bits in
+    + TensorEncoding.codeWidths.flatMap { bits in
       [32, 64, 128].map { .quantized(bits: bits, group: .size($0)) }
         + [.quantized(bits: bits, group: .row)]
     }

@@ -64,7 +64,7 @@ import Testing
     }
   }
 
-  @Test(arguments: ["int4-g32", "int8-g32", "int8-row", "int4-row"])
+  @Test(arguments: ["int4-g32", "int5-g32", "int6-g32", "int8-g32", "int8-row", "int4-row"])
   func `quantized weights decode as they are run`(scheme: String) throws {
     let encoding = try #require(TensorEncoding(schemeName: scheme))
     try TemporaryFolder.with { folder in

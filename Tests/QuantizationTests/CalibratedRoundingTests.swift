@@ -69,7 +69,8 @@ import Testing
 
   private static let shapes: [(rows: Int, columns: Int, bits: Int, group: QuantizationGroup)] = [
     (1, 32, 4, .size(32)), (16, 64, 4, .size(32)), (17, 128, 4, .size(64)), (5, 96, 8, .size(32)),
-    (33, 128, 4, .size(128)), (3, 50, 4, .row), (19, 37, 8, .row),
+    (33, 128, 4, .size(128)), (3, 50, 4, .row), (19, 37, 8, .row), (18, 64, 5, .size(32)),
+    (7, 96, 5, .row), (17, 128, 6, .size(64)), (2, 32, 6, .row),
   ]
 
   @Test(arguments: shapes.indices)
@@ -104,14 +105,11 @@ import Testing
   private func dequantized(
     _ result: CalibratedRounding.Result, columns: Int, bits: Int, group: Int
   ) -> [Float] {
-    let codes =
-      bits == 8
-      ? result.codes.map { Int($0) - 128 }
-      : result.codes.flatMap { [Int($0 & 15) - 8, Int($0 >> 4) - 8] }
-    return codes.enumerated().map { Float($1) * result.scales[$0 / group].floatValue }
+    unpackedCodes(result.codes, bits: bits)
+      .enumerated().map { Float($1) * result.scales[$0 / group].floatValue }
   }
 
-  @Test(arguments: [4, 8], [32, 64])
+  @Test(arguments: TensorEncoding.codeWidths, [32, 64])
   func `feedback is better than search, descent never worse than feedback alone`(
     bits: Int, group: Int
   ) throws {

@@ -21,6 +21,27 @@ import Testing
     #expect(rows.codeBytes == [0x10, 0x87, 0xA9, 0xFE] + [UInt8](repeating: 0x88, count: 12))
   }
 
+  @Test func `five-bit codes are a stream of bits`() {
+    // absmax 15.5 gives scale 1; stored are 0, 1, 15, 16, 17, 18, 30 and 31, lowest bit first:
+    // 00000 10000 11110 00001 10001 01001 01111 11111, then 16 for every 0.
+    let rows = QuantizedRows(
+      group([-15.5, -15, -1, 0, 1, 2, 14, 15]), columns: 32, .quantized(bits: 5, group: .size(32)))
+    #expect(rows.scales == [BFloat16(bitPattern: 0x3F80)])
+    let zeros: [UInt8] = [0x10, 0x42, 0x08, 0x21, 0x84]
+    #expect(rows.codeBytes == [0x20, 0x3C, 0x18, 0xA5, 0xFF] + zeros + zeros + zeros)
+    #expect(Array(rows.codes[..<8]) == [-16, -15, -1, 0, 1, 2, 14, 15])
+  }
+
+  @Test func `six-bit codes are a stream of bits`() {
+    // absmax 31.5 gives scale 1; stored are 0, 31, 32 and 63 in three bytes, then 32 for every 0.
+    let rows = QuantizedRows(
+      group([-31.5, -1, 0, 31]), columns: 32, .quantized(bits: 6, group: .size(32)))
+    #expect(rows.scales == [BFloat16(bitPattern: 0x3F80)])
+    let zeros: [UInt8] = [0x20, 0x08, 0x82]
+    #expect(
+      rows.codeBytes == [0xC0, 0x07, 0xFE] + [[UInt8]](repeating: zeros, count: 7).flatMap { $0 })
+  }
+
   @Test func `eight-bit codes are packed as compressed-tensors packs them`() {
     let rows = QuantizedRows(
       [-127.5, -1, 0, 127], columns: 4, .quantized(bits: 8, group: .row))

@@ -39,7 +39,7 @@ import Testing
     for group in rows.scales.indices {
       let first = group * rows.groupLength
       let largest = rows.values[first..<first + rows.groupLength].reduce(0) { max($0, abs($1)) }
-      #expect(rows.scales[group] == BFloat16(largest / (rows.bits == 4 ? 7.5 : 127.5)))
+      #expect(rows.scales[group] == BFloat16(largest / (Float(rows.highest) + 0.5)))
     }
   }
 

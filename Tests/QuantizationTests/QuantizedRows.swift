@@ -41,15 +41,11 @@ struct QuantizedRows {
 
   var bits: Int { Self.bits(of: encoding) }
   var groupLength: Int { encoding.groupSize(columns: columns) }
-  var lowest: Int { bits == 4 ? -8 : -128 }
-  var highest: Int { bits == 4 ? 7 : 127 }
+  var lowest: Int { -(1 << (bits - 1)) }
+  var highest: Int { (1 << (bits - 1)) - 1 }
 
   /// The signed codes, unpacked independently of the code under test.
-  var codes: [Int] {
-    bits == 8
-      ? codeBytes.map { Int($0) - 128 }
-      : codeBytes.flatMap { [Int($0 & 15) - 8, Int($0 >> 4) - 8] }
-  }
+  var codes: [Int] { unpackedCodes(codeBytes, bits: bits) }
 
   func scale(of element: Int) -> Float { scales[element / groupLength].floatValue }
 
@@ -67,6 +63,14 @@ struct QuantizedRows {
       let error = Double(values[index]) - Double(codes[index]) * Double(scale(of: index))
       return sum + error * error
     }
+  }
+}
+
+/// The signed codes in a stream of bits, lowest bit first.
+func unpackedCodes(_ bytes: [UInt8], bits: Int) -> [Int] {
+  let stream = bytes.flatMap { byte in (0..<8).map { Int(byte >> $0 & 1) } }
+  return stride(from: 0, to: stream.count, by: bits).map { start in
+    (0..<bits).reduce(-(1 << (bits - 1))) { $0 + stream[start + $1] << $1 }
   }
 }
 

@@ -40,6 +40,7 @@ import Testing
   @Test func `bytes of a quantized tensor`() throws {
     for (name, dimensions, codes, scales) in [
       ("int4-g32", [2, 64], 64, 8), ("int4-g128", [3, 128], 192, 6), ("int4-row", [2, 6], 6, 4),
+      ("int5-g32", [2, 64], 80, 8), ("int5-row", [3, 96], 180, 6), ("int6-g64", [2, 64], 96, 4),
       ("int8-row", [2, 5], 10, 4), ("int8-g64", [2, 3, 64], 384, 12), ("int8-g32", [0, 32], 0, 0),
     ] as [(String, [Int], Int, Int)] {
       let encoding = try #require(TensorEncoding(schemeName: name))
@@ -48,7 +49,7 @@ import Testing
       #expect(encoding.byteCount(shape) == codes + scales)
     }
     for (name, dimensions) in [
-      ("int4-g32", [2, 33]), ("int4-row", [2, 5]), ("int8-g64", [2, 32]), ("int8-row", [2, 0]),
+      ("int4-g32", [2, 33]), ("int4-row", [2, 5]), ("int5-row", [2, 16]), ("int6-row", [2, 48]), ("int6-g32", [2, 48]), ("int8-g64", [2, 32]), ("int8-row", [2, 0]),
       ("int8-row", [1 << 62, 1]), ("f64", [1 << 60]), ("int4-g32", [1 << 62, 0]),
     ] as [(String, [Int])] {
       let encoding = try #require(TensorEncoding(name: name))

@@ -13,7 +13,16 @@
 
 // Matrix times vector --------------------------------------------------------------------------------
 
-enum kiln_encoding { KILN_BF16 = 0, KILN_F16 = 1, KILN_F32 = 2, KILN_INT8 = 3, KILN_INT4 = 4 };
+enum kiln_encoding {
+  KILN_BF16 = 0,
+  KILN_F16 = 1,
+  KILN_F32 = 2,
+  KILN_INT8 = 3,
+  KILN_INT4 = 4,
+  // Read as sixteen neighbours at a time: a vector is arranged for them as for KILN_F32.
+  KILN_INT5 = 5,
+  KILN_INT6 = 6
+};
 
 /// A stored matrix, row after row; codes as for `kiln_widen_int8` and `kiln_widen_int4`.
 struct kiln_matrix {

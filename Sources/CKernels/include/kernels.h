@@ -77,6 +77,13 @@ void kiln_widen_int8(
 void kiln_widen_int4(
     enum kiln_instruction_set set, const uint8_t *codes, const uint8_t *scales, size_t group,
     float *output, size_t n);
+/// Five and six bits an element, q + 16 and q + 32, one behind the other; groups are multiples of 32.
+void kiln_widen_int5(
+    enum kiln_instruction_set set, const uint8_t *codes, const uint8_t *scales, size_t group,
+    float *output, size_t n);
+void kiln_widen_int6(
+    enum kiln_instruction_set set, const uint8_t *codes, const uint8_t *scales, size_t group,
+    float *output, size_t n);
 
 // Short convolution ---------------------------------------------------------------------------------
 

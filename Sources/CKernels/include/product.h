@@ -51,7 +51,9 @@ enum kiln_weight_type {
   KILN_WEIGHT_BF16 = 1,
   KILN_WEIGHT_F16 = 2,
   KILN_WEIGHT_INT8 = 3,
-  KILN_WEIGHT_INT4 = 4
+  KILN_WEIGHT_INT6 = 4,
+  KILN_WEIGHT_INT5 = 5,
+  KILN_WEIGHT_INT4 = 6
 };
 
 /// Rows of stored weights, at any alignment; row r starts at `elements + r * row_bytes`.

@@ -9,16 +9,16 @@
 
 /// How groups are quantized; Sources/Quantization/ScaleSearch.swift explains the search.
 typedef struct {
-  /// Bits of a code: 4 or 8.
+  /// Bits of a code: 4, 5, 6 or 8.
   int bits;
-  /// Elements that share a scale; even at 4 bits.
+  /// Elements that share a scale; even at 4 bits, a multiple of 32 at 5 and 6.
   ptrdiff_t group_length;
   /// Whether a better scale than that of the largest magnitude is searched.
   int search;
   /// Coarse scales of the search at 4 bits, a multiple of 16 of them.
   const float *coarse_factors;
   ptrdiff_t coarse_count;
-  /// Smallest and largest scale of the search at 8 bits.
+  /// Smallest and largest scale of the search at more than 4 bits.
   float fine_low, fine_high;
 } kiln_group_quantization;
 

@@ -41,7 +41,7 @@ package struct WeightPanel: Sendable, Equatable {
   /// - Parameters:
   ///   - group: Columns of the group.
   ///   - importance: Weight of each column's squared error, at least 0; one for each column of the panel.
-  ///   - bits: 4 or 8.
+  ///   - bits: 4, 5, 6 or 8.
   ///   - instructions: Which C kernels run.
   /// - Returns: One BF16 scale for each row, never 0.
   package func scales(
@@ -76,7 +76,7 @@ package struct WeightPanel: Sendable, Equatable {
   ///   - group: Columns of the group; all columns before it have been rounded.
   ///   - factor: U, `[columns, columns]`.
   ///   - scales: One for each row.
-  ///   - bits: 4 or 8.
+  ///   - bits: 4, 5, 6 or 8.
   ///   - codes: Receives the codes.
   ///   - instructions: Which C kernels run.
   package mutating func roundWithFeedback(
@@ -132,7 +132,7 @@ package struct WeightPanel: Sendable, Equatable {
   /// - Parameters:
   ///   - moments: H, `[columns, columns]`, with a positive diagonal.
   ///   - group: Columns that share a scale.
-  ///   - bits: 4 or 8.
+  ///   - bits: 4, 5, 6 or 8.
   ///   - codes: Brought up to date.
   ///   - scales: 16 for each group; brought up to date.
   ///   - instructions: Which C kernels run.

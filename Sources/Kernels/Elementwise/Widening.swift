@@ -5,8 +5,8 @@ package import TensorCore
 
 /// Rows of a stored tensor as float32.
 ///
-/// Quantized codes are offset-binary: a byte `q + 128`, or `q + 8` in half a byte with the even
-/// element in the low half. value = Float(q) * scale, a product that is exact and rounded once.
+/// Quantized codes are offset-binary, `q + 128` at 8 bits and `q + 8` at 4, one behind the other from the lowest
+/// bit of the first byte on. value = Float(q) * scale, a product that is exact and rounded once.
 /// BF16 and F16 are exact, subnormals, infinities and NaN included.
 ///
 /// - Parameters:
@@ -72,7 +72,7 @@ package func widen(
 /// Quantized codes with their scales as float32.
 ///
 /// - Parameters:
-///   - bits: 4 or 8.
+///   - bits: 4, 5, 6 or 8.
 ///   - group: Elements that share a scale.
 ///   - codes: Codes of all elements of the output.
 ///   - scales: One BF16 for each group.
@@ -83,14 +83,22 @@ package func widenCodes(
   bits: Int, group: Int, codes: RawSpan, scales: RawSpan, into output: inout MutableSpan<Float>,
   on instructions: InstructionSet = .best
 ) {
-  precondition(bits == 4 || bits == 8, "codes of \(bits) bits")
-  precondition(group > 0 && group * bits % 8 == 0 && output.count % group == 0, "broken groups")
+  precondition(TensorEncoding.codeWidths.contains(bits), "codes of \(bits) bits")
+  precondition(
+    TensorEncoding.quantized(bits: bits, group: .row).fits(columns: group)
+      && output.count % group == 0, "broken groups")
   precondition(codes.byteCount == output.count * bits / 8, "codes of another length")
   precondition(scales.byteCount == output.count / group * 2, "scales of another length")
   unsafe output.withUnsafeMutableBufferPointer { output in
     unsafe codes.withUnsafeBytes { codes in
       unsafe scales.withUnsafeBytes { scales in
-        let widening = unsafe bits == 4 ? kiln_widen_int4 : kiln_widen_int8
+        let widening =
+          switch bits {
+          case 4: unsafe kiln_widen_int4
+          case 5: unsafe kiln_widen_int5
+          case 6: unsafe kiln_widen_int6
+          default: unsafe kiln_widen_int8
+          }
         unsafe widening(
           instructions.code, codes.baseAddress?.assumingMemoryBound(to: UInt8.self),
           scales.baseAddress?.assumingMemoryBound(to: UInt8.self), group, output.baseAddress,

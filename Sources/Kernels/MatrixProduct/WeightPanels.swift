@@ -91,8 +91,15 @@ private func weightRows(
     precondition(group % 16 == 0 || group == columns, "groups of \(group)")
     let rowBytes = columns * bits / 8
     let scaleBytes = columns / group * 2
+    let type =
+      switch bits {
+      case 4: KILN_WEIGHT_INT4
+      case 5: KILN_WEIGHT_INT5
+      case 6: KILN_WEIGHT_INT6
+      default: KILN_WEIGHT_INT8
+      }
     return unsafe kiln_weight_rows(
-      type: bits == 4 ? KILN_WEIGHT_INT4 : KILN_WEIGHT_INT8, elements: base + row * rowBytes,
+      type: type, elements: base + row * rowBytes,
       row_bytes: rowBytes, scales: base + weight.codeByteCount + row * scaleBytes,
       scale_row_bytes: scaleBytes, group: group)
   }

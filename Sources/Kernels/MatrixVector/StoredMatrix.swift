@@ -34,7 +34,13 @@ package struct StoredMatrix: @unchecked Sendable {
       precondition(dtype.isComputable, "\(dtype) is not computed with")
       encoding = dtype == .bf16 ? KILN_BF16 : dtype == .f16 ? KILN_F16 : KILN_F32
     case .quantized(let bits, _):
-      encoding = bits == 4 ? KILN_INT4 : KILN_INT8
+      encoding =
+        switch bits {
+        case 4: KILN_INT4
+        case 5: KILN_INT5
+        case 6: KILN_INT6
+        default: KILN_INT8
+        }
     }
     let group = tensor.encoding.isQuantized ? tensor.encoding.groupSize(columns: columns) : 0
     unsafe layout = tensor.region.bytes.withUnsafeBytes { bytes in
@@ -51,7 +57,13 @@ package struct StoredMatrix: @unchecked Sendable {
   /// How many arrangements there are.
   package static let arrangementCount = 5
   /// Which arrangement of a vector it reads: matrices of equal number and columns share one.
-  package var arrangement: Int { unsafe Int(layout.encoding.rawValue) }
+  package var arrangement: Int {
+    // Codes of 5 and 6 bits are read in the order of their elements, as float32 is.
+    let encoding =
+      unsafe layout.encoding == KILN_INT5 || layout.encoding == KILN_INT6
+      ? KILN_F32 : layout.encoding
+    return Int(encoding.rawValue)
+  }
 
   /// Brings a vector into the order in which this matrix reads it.
   ///

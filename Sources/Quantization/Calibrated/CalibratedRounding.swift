@@ -105,7 +105,7 @@ package struct CalibratedRounding: Sendable {
     _ panels: [RoundedPanel], rows: Int, columns: Int, group: Int, bits: Int
   ) -> Result {
     let groups = columns / group
-    let offset: Int32 = bits == 4 ? 8 : 128
+    let offset = CodeRange(bits: bits).offset
     var codes = [UInt8](repeating: 0, count: rows * columns * bits / 8)
     var scales = [BFloat16](repeating: BFloat16(bitPattern: 0), count: rows * groups)
     var values = Matrix(rows: rows, columns: columns)
@@ -116,14 +116,18 @@ package struct CalibratedRounding: Sendable {
       for index in 0..<groups {
         scales[row * groups + index] = BFloat16(panel.scales[index * WeightPanel.rows + lane])
       }
+      // Rows are whole bytes; what is left of one waits for the next code.
+      var next = row * columns * bits / 8
+      var (waiting, waitingBits) = (UInt32(0), 0)
       for column in 0..<columns {
         let code = panel.codes[lane, column]
-        let stored = UInt8(truncatingIfNeeded: Int32(code) + offset)
-        let place = row * columns + column
-        if bits == 8 {
-          codeSpan[place] = stored
-        } else {
-          codeSpan[place / 2] |= place % 2 == 0 ? stored : stored << 4
+        waiting |= UInt32(truncatingIfNeeded: Int32(code) + offset) << UInt32(waitingBits)
+        waitingBits += bits
+        if waitingBits >= 8 {
+          codeSpan[next] = UInt8(truncatingIfNeeded: waiting)
+          next += 1
+          waiting >>= 8
+          waitingBits -= 8
         }
         values[row, column] = code * panel.scales[column / group * WeightPanel.rows + lane]
       }

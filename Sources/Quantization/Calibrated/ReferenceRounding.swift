@@ -15,7 +15,7 @@ package struct ReferenceRounding: Sendable {
   private static let triedScales = 32
 
   /// - Parameters:
-  ///   - bits: 4 or 8.
+  ///   - bits: 4, 5, 6 or 8.
   ///   - group: Columns that share a scale.
   package init(bits: Int, group: Int) {
     range = CodeRange(bits: bits)
@@ -84,7 +84,7 @@ package struct ReferenceRounding: Sendable {
     consider(nearest, values, importance, &best)
 
     let base = signedLargest > 0 ? -nearest : nearest
-    let (low, high): (Float, Float) = range.bits == 4 ? (0.6, 1.25) : (0.94, 1.06)
+    let (low, high) = (range.triedFactors.lowerBound, range.triedFactors.upperBound)
     var coarse = (gain: Float(-1), scale: base)
     for sign in 0..<2 {
       for step in 0..<Self.triedScales {

@@ -47,6 +47,9 @@ enum Tool {
     /// Sends it a signal, unless it has ended.
     func send(_ signal: Int32) { process.send(signal) }
 
+    /// Stops it; false if it has ended before.
+    func suspend() -> Bool { process.suspend() }
+
     /// Waits for the end; a process that takes too long is killed and a failure.
     func wait() throws -> Result {
       let outcome = process.wait()

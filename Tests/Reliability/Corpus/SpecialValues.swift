@@ -15,7 +15,7 @@ enum SpecialValues {
     let exact = Ledger("R7", "NaN, infinities and subnormals bit-exact through convert and back")
     let told = Ledger("R7", "the same, told by quantize with tensor and count")
     let scales = Ledger(
-      "R7", "scales of extreme tensors, eight schemes, two methods: finite, not 0")
+      "R7", "scales of extreme tensors, all schemes, two methods: finite, not 0")
     let all = patterns
     try session.forEach(all.count, "special") { lane, index in
       try attempt(all[index], session, TemporaryFolder(at: lane), exact, told)
@@ -122,7 +122,7 @@ enum SpecialValues {
       ("NaN and large", [.nan, 3.38e38]),
       ("infinity and small", [.infinity, 1e-3]),
     ]
-    let schemes = ["int4", "int8"].flatMap { bits in
+    let schemes = ["int4", "int5", "int6", "int8"].flatMap { bits in
       ["g32", "g64", "g128", "row"].map { "\(bits)-\($0)" }
     }
     let runs = schemes.flatMap { scheme in ["rtn", "search"].map { (scheme, $0) } }

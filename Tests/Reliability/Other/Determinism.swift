@@ -18,7 +18,7 @@ enum Determinism {
       let outcome = try session.run(arguments)
       guard outcome.status == 0 else { throw ExperimentError(outcome.errors) }
     }
-    let schemes = ["int4", "int8"].flatMap { bits in
+    let schemes = ["int4", "int5", "int6", "int8"].flatMap { bits in
       ["g32", "g64", "g128", "row"].map { "\(bits)-\($0)" }
     }
     var commands: [[String]] = schemes.flatMap { scheme in
