@@ -26,7 +26,7 @@ struct UsageTests {
       (["convert", "model", "o.kiln", "--dtype", "bf16"], "--dtype"),
       (["convert", "model", "o.kiln", "--shard-size", "5 apples"], "5 apples"),
       (["quantize", "model", "o.kiln"], "--scheme"),
-      (["quantize", "model", "o.kiln", "--scheme", "int5-g32"], "int5-g32"),
+      (["quantize", "model", "o.kiln", "--scheme", "int3-g32"], "int3-g32"),
       (["quantize", "model", "o.kiln", "--scheme", "int4-g32", "--recipe", "r"], "--recipe"),
       (["quantize", "model", "o.kiln", "--scheme", "int4-g32", "--method", "luck"], "luck"),
       (["quantize", "model", "o.kiln", "--scheme", "int4-g32", "--set", "hat=bf16"], "hat"),

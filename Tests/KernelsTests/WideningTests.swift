@@ -113,9 +113,10 @@ struct WideningTests {
       let group = encoding.groupSize(columns: shape.columns)
       let scales = shape.elementCount * bits / 8
       let scale = half(scales + 2 * (row * (shape.columns / group) + column / group))
-      let code =
-        bits == 8
-        ? Int(bytes[index]) - 128 : Int(bytes[index / 2] >> (index % 2 == 0 ? 0 : 4) & 15) - 8
+      let code = (0..<bits).reduce(-(1 << (bits - 1))) { sum, bit in
+        let place = index * bits + bit
+        return sum + Int(bytes[place / 8] >> (place % 8) & 1) << bit
+      }
       return Float(code) * BFloat16(bitPattern: scale).floatValue
     }
   }

@@ -7,12 +7,12 @@ import Testing
 
 /// What holds for every group, over random ones of each encoding.
 @Suite struct QuantizationPropertyTests {
-  /// Rows of 384 elements, which all groups divide, or of an odd number of vectors.
+  /// Rows of 384 elements, which all groups divide, or of a number that fills no vectors where it may be any.
   private func randomRows(
     _ encoding: TensorEncoding, _ method: RoundingMethod, rows: Int, seed: UInt64
   ) -> QuantizedRows {
     var random = SeededGenerator(seed: seed)
-    let columns = encoding.groupSize(columns: 0) == 0 ? 150 : 384
+    let columns = encoding.fits(columns: 150) ? 150 : 384
     var values: [Float] = []
     for _ in 0..<rows * columns {
       values.append(normalWeight(using: &random))

@@ -62,7 +62,7 @@ import Testing
     let encodings =
       DType.allCases.map { TensorEncoding.plain($0) }
       + TensorEncoding.schemeNames.compactMap { TensorEncoding(schemeName: $0) }
-    #expect(encodings.count == DType.allCases.count + 10)
+    #expect(encodings.count == DType.allCases.count + TensorEncoding.schemeNames.count)
     for encoding in encodings { #expect(TensorEncoding(name: encoding.description) == encoding) }
     for name in [
       "", "BF16", "int4", "int4-g0", "int4-g32-", "int2-g32", "INT4-G32", "q4_0", "source",

@@ -128,10 +128,10 @@ package final class ToolProcess {
   package func suspend() -> Bool {
     guard ending == nil else { return false }
     kill(identifier, SIGSTOP)
-    var change = siginfo_t()
+    var change = unsafe siginfo_t()
     let options = WSTOPPED | WEXITED | WNOWAIT
     while unsafe waitid(P_PID, id_t(identifier), &change, options) != 0, errno == EINTR {}
-    return change.si_code == CLD_STOPPED
+    return unsafe change.si_code == CLD_STOPPED
   }
 
   /// Whether it has not ended yet.
