@@ -33,7 +33,9 @@ import Testing
     }
   }
 
-  @Test(arguments: TinyCheckpoint.variants, ["int4-g32", "int5-row", "int6-g32", "int8-row", "int4-row"])
+  @Test(
+    arguments: TinyCheckpoint.variants,
+    ["int4-g32", "int5-row", "int6-g32", "int8-row", "int4-row"])
   func `a quantized file gives the same bits as its values in float32`(
     checkpoint: TinyCheckpoint, scheme: String
   ) throws {

@@ -7,7 +7,9 @@ import Testing
 
 /// Groups that broke other quantizers: scales and dequantized values are finite whatever comes in.
 @Suite struct ExtremeValueTests {
-  private static let encodings = ["int4-g32", "int5-g32", "int6-g32", "int8-g32", "int4-row", "int5-row", "int8-row"]
+  private static let encodings = [
+    "int4-g32", "int5-g32", "int6-g32", "int8-g32", "int4-row", "int5-row", "int8-row",
+  ]
   private static let methods = RoundingMethod.allCases
 
   private func quantize(

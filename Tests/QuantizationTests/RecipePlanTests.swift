@@ -23,7 +23,8 @@ import Testing
     ("int4-g32", 256, "int4-g32"), ("int4-g128", 192, "int4-g64"), ("int4-g128", 160, "int4-g32"),
     ("int4-g64", 96, "int4-g32"), ("int8-g128", 64, "int8-g64"), ("int4-g32", 48, "int8-row"),
     ("int4-g128", 33, "int8-row"), ("int8-g64", 33, "int8-row"), ("int4-row", 48, "int4-row"),
-    ("int4-row", 33, "int8-row"), ("int5-row", 48, "int8-row"), ("int6-g128", 160, "int6-g32"), ("int8-row", 33, "int8-row"), ("int8-row", 1, "int8-row"),
+    ("int4-row", 33, "int8-row"), ("int5-row", 48, "int8-row"), ("int6-g128", 160, "int6-g32"),
+    ("int8-row", 33, "int8-row"), ("int8-row", 1, "int8-row"),
   ])
   func `groups that do not fit fall back`(asked: String, columns: Int, planned: String) throws {
     let decision = try decide(asked, shape: [3, columns])

@@ -49,7 +49,8 @@ import Testing
       #expect(encoding.byteCount(shape) == codes + scales)
     }
     for (name, dimensions) in [
-      ("int4-g32", [2, 33]), ("int4-row", [2, 5]), ("int5-row", [2, 16]), ("int6-row", [2, 48]), ("int6-g32", [2, 48]), ("int8-g64", [2, 32]), ("int8-row", [2, 0]),
+      ("int4-g32", [2, 33]), ("int4-row", [2, 5]), ("int5-row", [2, 16]), ("int6-row", [2, 48]),
+      ("int6-g32", [2, 48]), ("int8-g64", [2, 32]), ("int8-row", [2, 0]),
       ("int8-row", [1 << 62, 1]), ("f64", [1 << 60]), ("int4-g32", [1 << 62, 0]),
     ] as [(String, [Int])] {
       let encoding = try #require(TensorEncoding(name: name))
