@@ -7,7 +7,8 @@ package import TensorCore
 package struct StoredTensor: Sendable {
   private enum Content {
     case inPlace(EncodedTensor)
-    case compressed(KilnFile, KilnHeader.TensorEntry)
+    /// Kept apart: this is large and rare, and tables have a place for every tensor.
+    indirect case compressed(KilnFile, KilnHeader.TensorEntry)
   }
 
   /// Its name.
