@@ -108,8 +108,9 @@ static void NAME(delta_chunk_slice)(
   NAME(delta_prefetch_chunk)(head, head->keys, first, count, slice);
   NAME(product_replace)(
       count, SLICE, width, chunk->queries, width, state, SLICE, values, value_stride);
-  for (size_t start = 0; start < count; start += LANES) {
-    const size_t rows = count - start < LANES ? count - start : LANES;
+  // Half a block at a time: its first half has no scores of the second.
+  for (size_t start = 0; start < count; start += LANES / 2) {
+    const size_t rows = count - start < LANES / 2 ? count - start : LANES / 2;
     NAME(product_add)(
         rows, SLICE, start + rows, chunk->scores + start * padded, padded, delta, SLICE,
         values + start * value_stride, value_stride);
