@@ -64,14 +64,18 @@ package struct KimiDeltaBenchmark: Sendable {
     let heads = min(shape.heads, Self.maximumHeadCount, max(1, Self.rowCount / max(tokens, 1)))
     let shape = KimiDeltaShape(
       heads: heads, keyDimension: shape.keyDimension, valueDimension: shape.valueDimension)
-    let problem = Problem(shape: shape, tokens: tokens)
-    let time = Measurement.ofShort(repeats: repeats, shortest: 0.1) { problem.run(kernel) }
+    var problem = Problem(shape: shape, tokens: tokens)
+    let time = Measurement.ofShort(repeats: repeats, shortest: 0.1) {
+      problem.run(kernel)
+    } cleanUp: {
+      problem.restore()
+    }
     return Result(
       kernel: kernel, tokens: tokens, heads: shape.heads, time: time,
       operations: Self.operations(kernel, shape: shape))
   }
 
-  /// Operands as a trained model has them: inputs after SiLU, decays between 0 and -0.5 in a step.
+  /// Operands as a trained model has them: decays between 0 and -0.5 in a step.
   private struct Problem {
     let shape: KimiDeltaShape
     let queries: Matrix
@@ -79,6 +83,9 @@ package struct KimiDeltaBenchmark: Sendable {
     let values: Matrix
     let logDecay: Matrix
     let beta: Matrix
+    /// Values before a run, outputs behind it.
+    var outputs: Matrix
+    var states: [KimiDeltaState]
 
     init(shape: KimiDeltaShape, tokens: Int) {
       self.shape = shape
@@ -89,14 +96,22 @@ package struct KimiDeltaBenchmark: Sendable {
       values = noise.matrix(rows: tokens, columns: shape.heads * shape.valueDimension)
       logDecay = noise.matrix(rows: tokens, columns: width, in: -0.5 ... -0.001)
       beta = noise.matrix(rows: tokens, columns: shape.heads, in: 0...1)
+      outputs = Matrix(rows: tokens, columns: values.columns)
+      states = []
+      restore()
     }
 
-    func run(_ kernel: KimiDeltaKernel) {
-      var states = [KimiDeltaState(zeros: shape)]
-      _ = kimiDelta(
-        kernel, queries: queries, keys: keys, values: values, logDecay: logDecay,
+    mutating func run(_ kernel: KimiDeltaKernel) {
+      kimiDelta(
+        kernel, queries: queries, keys: keys, values: &outputs, logDecay: logDecay,
         beta: beta, sequences: [0..<values.rows], states: &states, shape: shape,
         workers: Workers(count: 1))
+    }
+
+    /// As before a run, in the same memory.
+    mutating func restore() {
+      outputs.elements.replaceSubrange(outputs.elements.indices, with: values.elements)
+      states = [KimiDeltaState(zeros: shape)]
     }
   }
 }

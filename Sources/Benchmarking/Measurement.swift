@@ -64,6 +64,26 @@ package struct Measurement: Sendable, Equatable {
     return Measurement(seconds: many.seconds.map { $0 / Double(count) })
   }
 
+  /// Runs short work that leaves something behind as often as it takes to be measured well.
+  ///
+  /// - Parameters:
+  ///   - repeats: Runs that are measured.
+  ///   - shortest: Seconds that a run should take.
+  ///   - body: The work, timed each time that it is done.
+  ///   - cleanUp: What is to be done after each time, off the clock.
+  /// - Returns: Times of the work done once.
+  package static func ofShort(
+    repeats: Int, shortest: Double = 0.05, _ body: () -> Void, cleanUp: () -> Void
+  ) -> Measurement {
+    let once = Measurement(repeats: 1, body, cleanUp: cleanUp).median
+    let count = max(1, Int(min((shortest / max(once, 1e-9)).rounded(.up), 1e6)))
+    return Measurement(
+      seconds: (0..<max(repeats, 1)).map { _ in
+        let each = Measurement(repeats: count, warmUps: 0, body, cleanUp: cleanUp)
+        return each.seconds.reduce(0, +) / Double(count)
+      })
+  }
+
   /// The time in the middle.
   package var median: Double {
     let sorted = seconds.sorted()

@@ -18,6 +18,8 @@ package struct PrefillBenchmark: Sendable {
     package let operations: [ModelPart: Double]
     /// Seconds of each part, in the run nearest to the median.
     package let secondsOfParts: [ModelPart: Double]
+    /// Seconds of each part of linear attention in the same run, which `.kda` is the sum of.
+    package let secondsOfLinearAttention: [LinearAttentionPart: Double]
     /// The largest resident size meanwhile, mapped files included.
     package let peakMemoryByteCount: Int
 
@@ -60,7 +62,7 @@ package struct PrefillBenchmark: Sendable {
     try checkMemory(tokens: tokens, sequences: sequences)
     let ids = ids(count: tokens * sequences + 1)
     let ranges = (0..<sequences).map { $0 * tokens..<($0 + 1) * tokens }
-    var parts: [[ModelPart: Double]] = []
+    var clocks: [PartClock] = []
     PeakMemory.reset()
     let time = try Measurement(repeats: repeats) {
       let clock = PartClock()
@@ -72,13 +74,15 @@ package struct PrefillBenchmark: Sendable {
       _ = TokenScorer(model, workers: options.workers).logProbabilities(
         of: Array(ids.dropFirst()), after: hidden)
       clock.ended(.head)
-      parts.append(clock.seconds)
+      clocks.append(clock)
     }
     // The first one belongs to the run that warms up.
+    let clock = clocks[1 + time.typicalRun]
     return Result(
       tokens: tokens, sequences: sequences, time: time,
       operations: ModelCost(model).prefillOperations(tokens: tokens, sequences: sequences),
-      secondsOfParts: parts[1 + time.typicalRun], peakMemoryByteCount: PeakMemory.byteCount)
+      secondsOfParts: clock.seconds, secondsOfLinearAttention: clock.linearAttentionSeconds,
+      peakMemoryByteCount: PeakMemory.byteCount)
   }
 
   private func ids(count: Int) -> [Int] {

@@ -39,7 +39,6 @@ static struct kiln_delta_head delta_neighbour(const struct kiln_delta_head *head
   other.keys += index * head->key_dimension;
   other.log_decay += index * head->key_dimension;
   other.values += index * head->value_dimension;
-  other.output += index * head->value_dimension;
   other.beta += index;
   other.state += index * head->key_dimension * head->value_dimension;
   return other;
@@ -64,7 +63,7 @@ size_t kiln_delta_chunkwise_workspace(
     const struct kiln_delta_head *head, size_t heads, size_t chunk) {
   const size_t padded = ROUND_UP(chunk), width = ROUND_UP(head->key_dimension);
   return 16 + heads * delta_slices(head) * SLICE * head->key_dimension + 4 * padded * width +
-         2 * padded * padded + 2 * width + 3 * padded * SLICE;
+         2 * padded * padded + 2 * width + 2 * padded * SLICE;
 }
 
 KILN_DISPATCH(

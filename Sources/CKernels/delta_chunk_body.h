@@ -29,7 +29,6 @@ struct NAME(delta_chunk) {
   float *total;          // [width] decay from the start of the chunk
   float *block_total;    // [width] decay from the start of the block
   float *delta;          // [padded, SLICE] D of one slice of value columns
-  float *output;         // [padded, SLICE]
   float *values;         // [padded, SLICE] values of a last slice that is narrower
 };
 
@@ -118,7 +117,7 @@ static void NAME(delta_block)(
   const int is_moderate = NAME(delta_is_moderate)(chunk, start, count);
   if (!is_moderate) {
     memset(keys + count * width, 0, missing);
-    NAME(transpose)(keys, width, width, ahead, padded);
+    NAME(transpose_rows)(keys, width, width, ahead, padded);
     NAME(delta_diagonal_block)(chunk, start, count);
   }
   for (size_t c = 0; c < width; c++) chunk->block_total[c] = 1;
@@ -129,7 +128,7 @@ static void NAME(delta_block)(
   }
   if (is_moderate) {
     memset(raised + count * width, 0, missing);
-    NAME(transpose)(raised, width, width, ahead, padded);
+    NAME(transpose_rows)(raised, width, width, ahead, padded);
   }
   // Columns whose products and decays are not there yet.
   const size_t columns = is_moderate ? start + LANES : start;

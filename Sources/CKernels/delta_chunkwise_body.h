@@ -10,27 +10,41 @@
 // D solves (I + A) D = beta (V - exp(G) K S) by forward substitution: U and W of the paper are
 // never formed, which saves a product with each.
 
-/// D of `rows` consecutive rows and sixteen columns; `row` rows before them are done.
+/// D of `rows` consecutive rows and `groups` times sixteen columns; `row` rows before them are
+/// done.
 static inline __attribute__((always_inline)) void NAME(delta_substitute)(
-    const int rows, size_t row, const float *lower, size_t lower_stride, const float *beta,
-    size_t beta_stride, const float *values, size_t value_stride, float *delta) {
-  float16 recalled[4];
-  UNROLL for (int i = 0; i < rows; i++) recalled[i] = LOAD(delta + (row + i) * SLICE);
-  for (size_t j = 0; j < row; j++) {
-    const float16 done = LOAD(delta + j * SLICE);
-    UNROLL for (int i = 0; i < rows; i++) {
-      recalled[i] = MULTIPLY_ADD(ALL(lower[(row + i) * lower_stride + j]), done, recalled[i]);
+    const int rows, const int groups, size_t row, const float *lower, size_t lower_stride,
+    const float *beta, size_t beta_stride, const float *values, size_t value_stride,
+    float *delta) {
+  float16 recalled[4][TILE_GROUPS];
+  UNROLL for (int i = 0; i < rows; i++) {
+    UNROLL for (int g = 0; g < groups; g++) {
+      recalled[i][g] = LOAD(delta + (row + i) * SLICE + g * LANES);
     }
   }
-  float16 done[4];
-  UNROLL for (int i = 0; i < rows; i++) {
-    UNROLL for (int j = 0; j < i; j++) {
-      recalled[i] =
-          MULTIPLY_ADD(ALL(lower[(row + i) * lower_stride + row + j]), done[j], recalled[i]);
+  for (size_t j = 0; j < row; j++) {
+    float16 done[TILE_GROUPS];
+    UNROLL for (int g = 0; g < groups; g++) done[g] = LOAD(delta + j * SLICE + g * LANES);
+    UNROLL for (int i = 0; i < rows; i++) {
+      float16 factor = ALL(lower[(row + i) * lower_stride + j]);
+      IN_REGISTER(factor);
+      UNROLL for (int g = 0; g < groups; g++) {
+        recalled[i][g] = MULTIPLY_ADD(factor, done[g], recalled[i][g]);
+      }
     }
-    done[i] = ALL(beta[(row + i) * beta_stride]) *
-              (LOAD(values + (row + i) * value_stride) - recalled[i]);
-    STORE(delta + (row + i) * SLICE, done[i]);
+  }
+  float16 done[4][TILE_GROUPS];
+  UNROLL for (int i = 0; i < rows; i++) {
+    const float16 strength = ALL(beta[(row + i) * beta_stride]);
+    UNROLL for (int g = 0; g < groups; g++) {
+      UNROLL for (int j = 0; j < i; j++) {
+        const float16 factor = ALL(lower[(row + i) * lower_stride + row + j]);
+        recalled[i][g] = MULTIPLY_ADD(factor, done[j][g], recalled[i][g]);
+      }
+      const float16 value = LOAD(values + (row + i) * value_stride + g * LANES);
+      done[i][g] = strength * (value - recalled[i][g]);
+      STORE(delta + (row + i) * SLICE + g * LANES, done[i][g]);
+    }
   }
 }
 
@@ -41,46 +55,69 @@ static inline __attribute__((always_inline)) void NAME(delta_substitute)(
 static void NAME(delta_substitution)(
     const float *lower, size_t lower_stride, const float *beta, size_t beta_stride,
     const float *values, size_t value_stride, size_t count, float *delta) {
-  for (int column = 0; column < SLICE; column += LANES) {
+  for (int column = 0; column < SLICE; column += TILE_GROUPS * LANES) {
     size_t row = 0;
     for (; row + 4 <= count; row += 4) {
       NAME(delta_substitute)(
-          4, row, lower, lower_stride, beta, beta_stride, values + column, value_stride,
-          delta + column);
+          4, TILE_GROUPS, row, lower, lower_stride, beta, beta_stride, values + column,
+          value_stride, delta + column);
     }
     for (; row < count; row++) {
       NAME(delta_substitute)(
-          1, row, lower, lower_stride, beta, beta_stride, values + column, value_stride,
-          delta + column);
+          1, TILE_GROUPS, row, lower, lower_stride, beta, beta_stride, values + column,
+          value_stride, delta + column);
     }
   }
 }
 
-/// Output and new state for one slice of value columns.
+/// Asks for rows of the chunk that follows the one of `count` tokens from `first` on: those of some
+/// tokens, the others are left to the other slices.
+static inline void NAME(delta_prefetch_chunk)(
+    const struct kiln_delta_head *head, const float *rows, size_t first, size_t count,
+    size_t slice) {
+  const size_t slices = delta_slices(head), next = first + count;
+  for (size_t i = count * slice / slices; i < count * (slice + 1) / slices; i++) {
+    NAME(delta_prefetch_row)(head, rows, next + i);
+  }
+}
+
+/// Output, in place of values, and new state for one slice of value columns of the chunk of `count`
+/// tokens from `first` on.
 static void NAME(delta_chunk_slice)(
-    const struct NAME(delta_chunk) *chunk, size_t count, const float *beta, size_t beta_stride,
-    const float *values, size_t value_stride, float *state) {
-  const size_t width = chunk->width, padded = chunk->padded;
-  NAME(product_replace)(
-      count, SLICE, width, chunk->keys, width, state, SLICE, chunk->delta, SLICE);
-  NAME(product_replace)(
-      count, SLICE, width, chunk->queries, width, state, SLICE, chunk->output, SLICE);
+    const struct kiln_delta_head *head, size_t first, size_t count, size_t slice,
+    const struct NAME(delta_chunk) *chunk, float *values, size_t value_stride, float *state) {
+  const size_t width = chunk->width, padded = chunk->padded, beta_stride = head->beta_stride;
+  const float *beta = head->beta + first * beta_stride;
+  float *delta = chunk->delta;
+  // What the next chunk reads is asked for between the products, a part before each: more at a time
+  // would have to wait for each other.
+  NAME(delta_prefetch_chunk)(head, head->queries, first, count, slice);
+  NAME(product_replace)(count, SLICE, width, chunk->keys, width, state, SLICE, delta, SLICE);
+  for (size_t i = 0; i < count; i++) NAME(delta_prefetch_values)(head, first + count + i, slice);
   for (size_t start = 0; start < count; start += LANES) {
     const size_t rows = count - start < LANES ? count - start : LANES;
     const float *lower = chunk->lower + start * padded;
-    float *delta = chunk->delta + start * SLICE;
+    float *below = delta + start * SLICE;
     if (start > 0) {
-      NAME(product_add)(rows, SLICE, start, lower, padded, chunk->delta, SLICE, delta, SLICE);
+      NAME(product_add)(rows, SLICE, start, lower, padded, delta, SLICE, below, SLICE);
     }
     NAME(delta_substitution)(
         lower + start, padded, beta + start * beta_stride, beta_stride,
-        values + start * value_stride, value_stride, rows, delta);
-    NAME(product_add)(
-        rows, SLICE, start + rows, chunk->scores + start * padded, padded, chunk->delta, SLICE,
-        chunk->output + start * SLICE, SLICE);
+        values + start * value_stride, value_stride, rows, below);
   }
+  NAME(delta_prefetch_chunk)(head, head->keys, first, count, slice);
+  NAME(product_replace)(
+      count, SLICE, width, chunk->queries, width, state, SLICE, values, value_stride);
+  // Half a block at a time: its first half has no scores of the second.
+  for (size_t start = 0; start < count; start += LANES / 2) {
+    const size_t rows = count - start < LANES / 2 ? count - start : LANES / 2;
+    NAME(product_add)(
+        rows, SLICE, start + rows, chunk->scores + start * padded, padded, delta, SLICE,
+        values + start * value_stride, value_stride);
+  }
+  NAME(delta_prefetch_chunk)(head, head->log_decay, first, count, slice);
   NAME(product_scale_and_add)(
-      width, SLICE, count, chunk->ahead, padded, chunk->delta, SLICE, state, SLICE, chunk->total);
+      width, SLICE, count, chunk->ahead, padded, delta, SLICE, state, SLICE, chunk->total);
 }
 
 /// One chunk of one head from token `first` on; `packed` has its state in slices.
@@ -96,22 +133,17 @@ static void NAME(delta_chunk_of_head)(
   }
   for (size_t s = 0; s < slices; s++) {
     const size_t columns = V - s * SLICE < SLICE ? V - s * SLICE : SLICE;
-    const size_t offset = first * head->value_stride + s * SLICE;
-    for (size_t token = first + count; token < first + 2 * count; token++) {
-      if (s < 3) NAME(delta_prefetch_rows)(head, token, s, slices);
-      NAME(delta_prefetch_values)(head, token, s);
+    float *values = head->values + first * head->value_stride + s * SLICE;
+    float *part = packed + s * K * SLICE;
+    if (columns == SLICE) {
+      NAME(delta_chunk_slice)(head, first, count, s, chunk, values, head->value_stride, part);
+    } else {
+      NAME(copy_rows)(
+          values, head->value_stride, count, columns, chunk->values, SLICE, SLICE);
+      NAME(delta_chunk_slice)(head, first, count, s, chunk, chunk->values, SLICE, part);
+      NAME(copy_rows)(
+          chunk->values, SLICE, count, columns, values, head->value_stride, columns);
     }
-    const float *values = head->values + offset;
-    size_t value_stride = head->value_stride;
-    if (columns < SLICE) {
-      NAME(copy_rows_in)(values, value_stride, count, columns, chunk->values, SLICE);
-      values = chunk->values, value_stride = SLICE;
-    }
-    NAME(delta_chunk_slice)(
-        chunk, count, head->beta + first * head->beta_stride, head->beta_stride, values,
-        value_stride, packed + s * K * SLICE);
-    NAME(copy_rows_out)(
-        chunk->output, SLICE, count, columns, head->output + offset, head->value_stride);
   }
 }
 
@@ -130,7 +162,6 @@ static void NAME(delta_chunkwise)(
   chunk.total = next, next += ROUND_UP(K);
   chunk.block_total = next, next += ROUND_UP(K);
   chunk.delta = next, next += padded * SLICE;
-  chunk.output = next, next += padded * SLICE;
   chunk.values = next;
 
   for (size_t h = 0; h < heads; h++) {

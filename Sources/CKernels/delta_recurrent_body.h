@@ -109,16 +109,19 @@ static inline __attribute__((always_inline)) void NAME(delta_pass)(
 }
 
 /// A run of tokens from `first` on, on one slice of value columns, whose state is up to date before
-/// and after.
+/// and after; values become outputs.
 static void NAME(delta_recurrent_slice)(
     const struct kiln_delta_head *head, size_t first, size_t slice,
-    const struct NAME(delta_run) *run, const float *beta, size_t beta_stride, const float *values,
-    size_t value_stride, float *output, size_t output_stride, float *state, size_t state_stride) {
+    const struct NAME(delta_run) *run, const float *beta, size_t beta_stride, float *values,
+    size_t value_stride, float *state, size_t state_stride) {
+  const float *rows[3] = {head->queries, head->keys, head->log_decay};
   const size_t width = run->width;
   float16 delta[SLICE_GROUPS], by_key[SLICE_GROUPS], by_query[SLICE_GROUPS];
   UNROLL for (int g = 0; g < SLICE_GROUPS; g++) delta[g] = ALL(0);
   for (size_t token = 0; token < run->count; token++) {
-    NAME(delta_prefetch_rows)(head, first + run->count + token, slice, delta_slices(head));
+    for (size_t i = slice; i < 3; i += delta_slices(head)) {
+      NAME(delta_prefetch_row)(head, rows[i], first + run->count + token);
+    }
     NAME(delta_prefetch_values)(head, first + token + DELTA_PREFETCH, slice);
     const size_t row = token * width;
     const float *key = run->decayed_keys + row, *query = run->decayed_queries + row;
@@ -137,9 +140,9 @@ static void NAME(delta_recurrent_slice)(
     }
     const float16 strength = ALL(beta[token * beta_stride]), product = ALL(run->products[token]);
     UNROLL for (int g = 0; g < SLICE_GROUPS; g++) {
-      delta[g] = strength * (LOAD(values + token * value_stride + g * LANES) - by_key[g]);
-      const float16 sum = MULTIPLY_ADD(product, delta[g], by_query[g]);
-      STORE(output + token * output_stride + g * LANES, sum);
+      float *place = values + token * value_stride + g * LANES;
+      delta[g] = strength * (LOAD(place) - by_key[g]);
+      STORE(place, MULTIPLY_ADD(product, delta[g], by_query[g]));
     }
   }
   const size_t last = (run->count - 1) * width;
@@ -157,18 +160,18 @@ static void NAME(delta_recurrent_run)(
   NAME(delta_prepare_run)(head, first, run);
   for (size_t s = 0; s < delta_slices(head); s++) {
     const size_t columns = V - s * SLICE < SLICE ? V - s * SLICE : SLICE;
-    const float *values = head->values + first * head->value_stride + s * SLICE;
-    float *output = head->output + first * head->value_stride + s * SLICE;
+    float *values = head->values + first * head->value_stride + s * SLICE;
     float *state = packed ? packed + s * K * SLICE : head->state + s * SLICE;
     if (columns == SLICE) {
       NAME(delta_recurrent_slice)(
-          head, first, s, run, beta, head->beta_stride, values, head->value_stride, output,
-          head->value_stride, state, packed ? SLICE : V);
+          head, first, s, run, beta, head->beta_stride, values, head->value_stride, state,
+          packed ? SLICE : V);
     } else {
-      NAME(copy_rows_in)(values, head->value_stride, run->count, columns, padded, SLICE);
+      NAME(copy_rows)(values, head->value_stride, run->count, columns, padded, SLICE, SLICE);
       NAME(delta_recurrent_slice)(
-          head, first, s, run, beta, head->beta_stride, padded, SLICE, padded, SLICE, state, SLICE);
-      NAME(copy_rows_out)(padded, SLICE, run->count, columns, output, head->value_stride);
+          head, first, s, run, beta, head->beta_stride, padded, SLICE, state, SLICE);
+      NAME(copy_rows)(
+          padded, SLICE, run->count, columns, values, head->value_stride, columns);
     }
   }
 }

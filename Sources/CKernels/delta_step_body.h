@@ -13,8 +13,7 @@
 /// Columns [0, 16 * groups) of the state; `workspace` has queries, keys and decays.
 static inline __attribute__((always_inline)) void NAME(delta_step_slice)(
     const int groups, size_t K, size_t V, const float *queries, const float *keys,
-    const float *decay, float product, float beta, const float *values, float *output,
-    float *state) {
+    const float *decay, float product, float beta, float *values, float *state) {
   float16 by_key[2], by_query[2], change[2];
   UNROLL for (int g = 0; g < groups; g++) by_key[g] = by_query[g] = ALL(0);
   for (size_t c = 0; c < K; c++) {
@@ -27,7 +26,7 @@ static inline __attribute__((always_inline)) void NAME(delta_step_slice)(
   }
   UNROLL for (int g = 0; g < groups; g++) {
     change[g] = ALL(beta) * (LOAD(values + g * LANES) - by_key[g]);
-    STORE(output + g * LANES, MULTIPLY_ADD(ALL(product), change[g], by_query[g]));
+    STORE(values + g * LANES, MULTIPLY_ADD(ALL(product), change[g], by_query[g]));
   }
   for (size_t c = 0; c < K; c++) {
     const float16 f = ALL(decay[c]), k = ALL(keys[c]);
@@ -46,12 +45,10 @@ static void NAME(delta_step)(const struct kiln_delta_head *head, float *workspac
   size_t column = 0;
   for (; column + 2 * LANES <= V; column += 2 * LANES) {
     NAME(delta_step_slice)(
-        2, K, V, queries, keys, decay, product, beta, head->values + column, head->output + column,
-        head->state + column);
+        2, K, V, queries, keys, decay, product, beta, head->values + column, head->state + column);
   }
   for (; column < V; column += LANES) {
     NAME(delta_step_slice)(
-        1, K, V, queries, keys, decay, product, beta, head->values + column, head->output + column,
-        head->state + column);
+        1, K, V, queries, keys, decay, product, beta, head->values + column, head->state + column);
   }
 }

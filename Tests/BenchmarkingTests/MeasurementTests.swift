@@ -19,4 +19,18 @@ import Testing
     #expect(runs == 6 && cleanUps == 6)
     #expect(time.seconds.count == 4)
   }
+
+  @Test func `short work is done often, and cleaned up behind each time`() {
+    var (isClean, runs) = (true, 0)
+    let time = Measurement.ofShort(repeats: 3, shortest: 1e-4) {
+      #expect(isClean)
+      isClean = false
+      runs += 1
+    } cleanUp: {
+      isClean = true
+    }
+    // One to warm up, one to see how long it takes.
+    #expect(isClean && runs >= 2 + 3 && (runs - 2) % 3 == 0)
+    #expect(time.seconds.count == 3)
+  }
 }

@@ -30,6 +30,9 @@ struct BenchTests {
     #expect(prefill["tokens"] as? Int == 48)
     let parts = try #require(prefill["seconds_by_part"] as? [String: Double])
     #expect(parts.keys.contains("kda") && parts.keys.contains("experts"))
+    let inside = try #require(prefill["seconds_of_kda"] as? [String: Double])
+    #expect(Set(inside.keys) == ["projections", "convolution", "gates", "kernel", "norm"])
+    #expect(abs(inside.values.reduce(0, +) - (parts["kda"] ?? 0)) < 1e-3)
     #expect(try scratch.listing() == ["text.txt"])
   }
 }

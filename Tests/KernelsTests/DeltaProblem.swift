@@ -111,8 +111,9 @@ struct DeltaProblem {
     _ kernel: KimiDeltaKernel, threads: Int = 1, on instructions: InstructionSet = .best
   ) -> Result {
     var states = states
-    let output = kimiDelta(
-      kernel, queries: queries, keys: keys, values: values, logDecay: logDecay, beta: beta,
+    var output = values
+    kimiDelta(
+      kernel, queries: queries, keys: keys, values: &output, logDecay: logDecay, beta: beta,
       sequences: sequences, states: &states, shape: shape, workers: Workers(count: threads),
       on: instructions)
     return Result(output: output, states: states)

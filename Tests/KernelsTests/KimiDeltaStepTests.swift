@@ -21,15 +21,15 @@ import Testing
     var workspace = [Float](
       repeating: 0, count: KimiDeltaStep.workspaceCount(problem.shape))
     for row in 0..<output.rows {
-      var part = [Float](repeating: 0, count: output.columns)
+      var part = Array(problem.values.row(row))
       var states = state.elements.mutableSpan
       var parts = part.mutableSpan
       var scratch = workspace.mutableSpan
       KimiDeltaStep.advance(
         query: problem.queries.rowSpan(row), key: problem.keys.rowSpan(row),
-        value: problem.values.rowSpan(row), logDecay: problem.logDecay.rowSpan(row),
+        value: &parts, logDecay: problem.logDecay.rowSpan(row),
         beta: problem.beta[row, 0], shape: problem.shape, state: &states,
-        output: &parts, workspace: &scratch, on: set)
+        workspace: &scratch, on: set)
       output.elements.replaceSubrange(
         row * output.columns..<(row + 1) * output.columns, with: part)
     }

@@ -109,9 +109,8 @@ struct kiln_delta_head {
   size_t key_stride, value_stride, beta_stride;
   /// [tokens, key_dimension]; queries and keys as projected, the log decay at most 0.
   const float *queries, *keys, *log_decay;
-  /// [tokens, value_dimension], both with the value stride.
-  const float *values;
-  float *output;
+  /// [tokens, value_dimension]; replaced by the outputs.
+  float *values;
   /// [tokens]
   const float *beta;
   /// [key_dimension, value_dimension], contiguous; replaced by the state after the last token.

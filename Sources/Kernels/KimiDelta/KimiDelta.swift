@@ -65,32 +65,34 @@ package enum KimiDeltaKernel: Sendable, Equatable {
 ///   - kernel: How to compute.
 ///   - queries: `[N, H * K]`, before normalisation.
 ///   - keys: `[N, H * K]`, before normalisation.
-///   - values: `[N, H * V]`.
+///   - values: `[N, H * V]`; replaced by the outputs, so that none of a long sequence needs memory that
+///     was not there before. Rows of no sequence stay as they are.
 ///   - logDecay: `[N, H * K]`, at most 0; any size, -200 and -infinity included.
 ///   - beta: `[N, H]`, in 0...1.
-///   - sequences: Disjoint ranges of the N rows, one for each sequence; rows of none stay zero.
+///   - sequences: Disjoint ranges of the N rows, one for each sequence.
 ///   - states: One for each sequence; replaced by the state after its last token.
 ///   - shape: H, K and V.
 ///   - workers: Threads; some heads of a sequence are an item of work.
 ///   - instructions: Which C kernels run.
-/// - Returns: `[N, H * V]`.
 /// - Complexity: For a token and head 7 * K * V flops as the recurrence counts them, of which
 ///   `.recurrent` does 6 * K * V and one for each key channel, `.chunkwise`
 ///   6 * K * V + chunk * (2 K + 2 V). `Docs/Benchmarks.md` has the times.
 package func kimiDelta(
-  _ kernel: KimiDeltaKernel, queries: Matrix, keys: Matrix, values: Matrix, logDecay: Matrix,
-  beta: Matrix, sequences: [Range<Int>], states: inout [KimiDeltaState], shape: KimiDeltaShape,
-  workers: Workers, on instructions: InstructionSet = .best
-) -> Matrix {
+  _ kernel: KimiDeltaKernel, queries: Matrix, keys: Matrix, values: inout Matrix,
+  logDecay: Matrix, beta: Matrix, sequences: [Range<Int>], states: inout [KimiDeltaState],
+  shape: KimiDeltaShape, workers: Workers, on instructions: InstructionSet = .best
+) {
   let input = KimiDeltaInput(
-    queries: queries, keys: keys, values: values, logDecay: logDecay, beta: beta, shape: shape)
+    queries: queries, keys: keys, logDecay: logDecay, beta: beta, shape: shape)
   input.check(sequences, states)
+  precondition(
+    values.rows == queries.rows && values.columns == shape.heads * shape.valueDimension,
+    "values are not [N, H * V]")
   if case .chunkwise(let chunk) = kernel { precondition(chunk >= 1, "a chunk of no tokens") }
   // The longest first, so that no thread is left alone with it at the end.
   let order = sequences.indices.sorted { sequences[$0].count > sequences[$1].count }
   let group = headsTogether(kernel, shape, sequences: order.count, workers)
   let groups = shape.heads / group
-  var output = Matrix(rows: values.rows, columns: values.columns)
   // States move into matrices and back; nothing is copied.
   var shared = states.indices.map { index in
     var elements: [Float] = []
@@ -98,18 +100,17 @@ package func kimiDelta(
     return Matrix(
       rows: shape.heads * shape.keyDimension, columns: shape.valueDimension, elements: elements)
   }
-  output.withSharedRows { output in
+  values.withSharedRows { values in
     withSharedRows(of: &shared) { states in
       workers.forEach(order.count * groups) { item in
         let (sequence, first) = (order[item / groups], item % groups * group)
         input.compute(
           kernel, heads: first..<first + group, rows: sequences[sequence],
-          state: states[sequence], output: output, on: instructions)
+          values: values, state: states[sequence], on: instructions)
       }
     }
   }
   for index in states.indices { swap(&states[index].elements, &shared[index].elements) }
-  return output
 }
 
 /// How many neighbouring heads of a sequence one thread computes together.
@@ -126,24 +127,20 @@ private func headsTogether(
   } ?? 1
 }
 
-/// The operands of one call.
+/// What one call only reads.
 private struct KimiDeltaInput: Sendable {
   let queries: Matrix
   let keys: Matrix
-  let values: Matrix
   let logDecay: Matrix
   let beta: Matrix
   let shape: KimiDeltaShape
 
   func check(_ sequences: [Range<Int>], _ states: [KimiDeltaState]) {
-    let rows = values.rows
-    let (keyColumns, valueColumns) = (
-      shape.heads * shape.keyDimension, shape.heads * shape.valueDimension
-    )
+    let rows = queries.rows
+    let keyColumns = shape.heads * shape.keyDimension
     for matrix in [queries, keys, logDecay] {
       precondition(matrix.rows == rows && matrix.columns == keyColumns, "not [N, H * K]")
     }
-    precondition(values.columns == valueColumns, "values are not [N, H * V]")
     precondition(beta.rows == rows && beta.columns == shape.heads, "beta is not [N, H]")
     precondition(states.count == sequences.count, "one state for each sequence")
     for state in states {
@@ -161,35 +158,29 @@ private struct KimiDeltaInput: Sendable {
 
   /// Neighbouring heads of one sequence, by a C kernel.
   func compute(
-    _ kernel: KimiDeltaKernel, heads: Range<Int>, rows: Range<Int>, state: SharedRows,
-    output: SharedRows,
-    on instructions: InstructionSet
+    _ kernel: KimiDeltaKernel, heads: Range<Int>, rows: Range<Int>, values: SharedRows,
+    state: SharedRows, on instructions: InstructionSet
   ) {
     guard !rows.isEmpty else { return }
     let head = heads.lowerBound
     let keyOffset = rows.lowerBound * keys.columns + head * shape.keyDimension
-    let valueOffset = rows.lowerBound * values.columns + head * shape.valueDimension
     unsafe queries.elements.withUnsafeBufferPointer { queries in
       unsafe keys.elements.withUnsafeBufferPointer { keys in
-        unsafe values.elements.withUnsafeBufferPointer { values in
-          unsafe logDecay.elements.withUnsafeBufferPointer { logDecay in
-            unsafe beta.elements.withUnsafeBufferPointer { beta in
-              var arguments = unsafe kiln_delta_head(
-                tokens: rows.count, key_dimension: shape.keyDimension,
-                value_dimension: shape.valueDimension, key_stride: self.keys.columns,
-                value_stride: self.values.columns, beta_stride: self.beta.columns,
-                queries: queries.baseAddress.map { unsafe $0 + keyOffset },
-                keys: keys.baseAddress.map { unsafe $0 + keyOffset },
-                log_decay: logDecay.baseAddress.map { unsafe $0 + keyOffset },
-                values: values.baseAddress.map { unsafe $0 + valueOffset },
-                output: output.address(
-                  row: rows.lowerBound, column: head * shape.valueDimension),
-                beta: beta.baseAddress.map {
-                  unsafe $0 + rows.lowerBound * shape.heads + head
-                },
-                state: state.address(row: head * shape.keyDimension, column: 0))
-              unsafe run(kernel, &arguments, heads: heads.count, on: instructions)
-            }
+        unsafe logDecay.elements.withUnsafeBufferPointer { logDecay in
+          unsafe beta.elements.withUnsafeBufferPointer { beta in
+            var arguments = unsafe kiln_delta_head(
+              tokens: rows.count, key_dimension: shape.keyDimension,
+              value_dimension: shape.valueDimension, key_stride: self.keys.columns,
+              value_stride: shape.heads * shape.valueDimension, beta_stride: self.beta.columns,
+              queries: queries.baseAddress.map { unsafe $0 + keyOffset },
+              keys: keys.baseAddress.map { unsafe $0 + keyOffset },
+              log_decay: logDecay.baseAddress.map { unsafe $0 + keyOffset },
+              values: values.address(row: rows.lowerBound, column: head * shape.valueDimension),
+              beta: beta.baseAddress.map {
+                unsafe $0 + rows.lowerBound * shape.heads + head
+              },
+              state: state.address(row: head * shape.keyDimension, column: 0))
+            unsafe run(kernel, &arguments, heads: heads.count, on: instructions)
           }
         }
       }

@@ -10,8 +10,10 @@
 ///     o = S^T q
 ///
 /// The decay comes first, the correction uses the decayed state and the output the updated one.
-/// Everything is float32; sums run over channels in ascending order. Parameters and result as for
+/// Everything is float32; sums run over channels in ascending order. Parameters as for
 /// `kimiDelta`, with which it agrees to a relative error of about 1e-6.
+///
+/// - Returns: The outputs, `[N, H * V]`; rows of no sequence are zero.
 package func referenceKimiDelta(
   queries: Matrix, keys: Matrix, values: Matrix, logDecay: Matrix, beta: Matrix,
   sequences: [Range<Int>], states: inout [KimiDeltaState], shape: KimiDeltaShape

@@ -21,46 +21,43 @@ package enum KimiDeltaStep {
   /// - Parameters:
   ///   - query: `[K]`, before normalisation.
   ///   - key: `[K]`, before normalisation.
-  ///   - value: `[V]`.
+  ///   - value: `[V]`; replaced by the output.
   ///   - logDecay: `[K]`, at most 0.
   ///   - beta: In 0...1.
   ///   - shape: K and V.
   ///   - state: `[K, V]`; replaced.
-  ///   - output: Receives `[V]`.
   ///   - workspace: `workspaceCount` floats.
   ///   - instructions: Which C kernels run.
   package static func advance(
-    query: Span<Float>, key: Span<Float>, value: Span<Float>, logDecay: Span<Float>, beta: Float,
-    shape: KimiDeltaShape, state: inout MutableSpan<Float>, output: inout MutableSpan<Float>,
+    query: Span<Float>, key: Span<Float>, value: inout MutableSpan<Float>, logDecay: Span<Float>,
+    beta: Float, shape: KimiDeltaShape, state: inout MutableSpan<Float>,
     workspace: inout MutableSpan<Float>, on instructions: InstructionSet = .best
   ) {
     let (keyCount, valueCount) = (shape.keyDimension, shape.valueDimension)
     precondition(
       query.count == keyCount && key.count == keyCount && logDecay.count == keyCount
-        && value.count == valueCount && output.count == valueCount
+        && value.count == valueCount
         && state.count == keyCount * valueCount && workspace.count >= workspaceCount(shape),
       "one head of another shape")
     var beta = beta
     unsafe query.withUnsafeBufferPointer { query in
       unsafe key.withUnsafeBufferPointer { key in
-        unsafe value.withUnsafeBufferPointer { value in
+        unsafe value.withUnsafeMutableBufferPointer { value in
           unsafe logDecay.withUnsafeBufferPointer { logDecay in
             unsafe state.withUnsafeMutableBufferPointer { state in
-              unsafe output.withUnsafeMutableBufferPointer { output in
-                unsafe workspace.withUnsafeMutableBufferPointer { workspace in
-                  unsafe withUnsafePointer(to: &beta) { beta in
-                    var head = unsafe kiln_delta_head(
-                      tokens: 1, key_dimension: keyCount, value_dimension: valueCount,
-                      key_stride: keyCount, value_stride: valueCount, beta_stride: 1,
-                      queries: query.baseAddress, keys: key.baseAddress,
-                      log_decay: logDecay.baseAddress, values: value.baseAddress,
-                      output: output.baseAddress, beta: beta, state: state.baseAddress)
-                    if valueCount % 16 == 0 {
-                      unsafe kiln_delta_step(instructions.code, &head, workspace.baseAddress)
-                    } else {
-                      unsafe kiln_delta_recurrent(
-                        instructions.code, &head, 1, workspace.baseAddress)
-                    }
+              unsafe workspace.withUnsafeMutableBufferPointer { workspace in
+                unsafe withUnsafePointer(to: &beta) { beta in
+                  var head = unsafe kiln_delta_head(
+                    tokens: 1, key_dimension: keyCount, value_dimension: valueCount,
+                    key_stride: keyCount, value_stride: valueCount, beta_stride: 1,
+                    queries: query.baseAddress, keys: key.baseAddress,
+                    log_decay: logDecay.baseAddress, values: value.baseAddress, beta: beta,
+                    state: state.baseAddress)
+                  if valueCount % 16 == 0 {
+                    unsafe kiln_delta_step(instructions.code, &head, workspace.baseAddress)
+                  } else {
+                    unsafe kiln_delta_recurrent(
+                      instructions.code, &head, 1, workspace.baseAddress)
                   }
                 }
               }

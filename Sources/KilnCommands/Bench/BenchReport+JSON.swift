@@ -78,6 +78,7 @@ extension BenchReport {
           key: "share_of_sgemm",
           value: share(result.operationsPerSecond, of: machine?.product)),
         JSONMember(key: "seconds_by_part", value: Self.json(result.secondsOfParts)),
+        JSONMember(key: "seconds_of_kda", value: Self.json(result.secondsOfLinearAttention)),
         JSONMember(key: "flop_by_part", value: Self.json(result.operations)),
         JSONMember(key: "peak_memory_bytes", value: .integer(result.peakMemoryByteCount)),
       ] + Self.members(result.time))
@@ -131,9 +132,11 @@ extension BenchReport {
     return .number(value / ceiling)
   }
 
-  private static func json(_ parts: [ModelPart: Double]) -> JSONValue {
+  private static func json<Part: CaseIterable & RawRepresentable<String> & Hashable>(
+    _ parts: [Part: Double]
+  ) -> JSONValue {
     .object(
-      ModelPart.allCases.compactMap { part in
+      Part.allCases.compactMap { part in
         parts[part].map { JSONMember(key: ExactString(part.rawValue), value: .number($0)) }
       })
   }

@@ -15,6 +15,9 @@ extension BenchReport {
       if !prefill.isEmpty {
         parts.append("Prefill, logits of all tokens included\n" + prefillTable(machine))
         parts.append("Share of the time of each part\n" + partTable)
+        if prefill.contains(where: { !$0.secondsOfLinearAttention.isEmpty }) {
+          parts.append("KDA's share of the time, part by part\n" + linearAttentionTable)
+        }
       }
       if !decode.isEmpty { parts.append("Decoding, token by token\n" + decodeTable) }
       if !products.isEmpty { parts.append("Products\n" + productTable(machine)) }
@@ -101,6 +104,25 @@ extension BenchReport {
         [Quantities.grouped(result.tokens), "\(result.sequences)", "time"]
           + shares(result.secondsOfParts))
       table.add(["", "", "FLOP"] + shares(result.operations))
+    }
+    return table.text
+  }
+
+  /// Shares of the time of a whole prefill; projections are products like those of any layer.
+  private var linearAttentionTable: String {
+    let parts = LinearAttentionPart.allCases
+    var table = Table(
+      [("tokens", .right), ("at a time", .right)] + parts.map { ($0.rawValue, .right) }
+        + [("all but projections", .right)])
+    for result in prefill {
+      let total = result.secondsOfParts.values.reduce(0, +)
+      let shares = parts.map { part in
+        total > 0 ? result.secondsOfLinearAttention[part, default: 0] / total : 0
+      }
+      let own = zip(parts, shares).reduce(0) { $1.0 == .projections ? $0 : $0 + $1.1 }
+      table.add(
+        [Quantities.grouped(result.tokens), "\(result.sequences)"]
+          + (shares + [own]).map(Quantities.percent))
     }
     return table.text
   }

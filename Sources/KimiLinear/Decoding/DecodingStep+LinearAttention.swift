@@ -36,41 +36,41 @@ extension DecodingStep {
     func part(_ place: Range<Int>, _ index: Int, of length: Int) -> Range<Int> {
       place.lowerBound + index * length..<place.lowerBound + (index + 1) * length
     }
-    // q, k and v.
+    let output = part(plan.places.mixed, head, of: dimension)
+    // q, k and v, in whose place the output comes.
     let tapCount = layer.ring.kernel * dimension
     for index in 0..<3 {
       let first = index * heads * dimension + channels.lowerBound
-      memory.withMutable(scratch.headPart(index)) { output in
+      memory.withMutable(index < 2 ? scratch.headPart(index) : output) { convolved in
         layer.ring.convolve(
           at: position, in: memory, channels: first..<first + dimension,
-          taps: memory.span(part(layer.taps, head * 3 + index, of: tapCount)), into: &output)
+          taps: memory.span(part(layer.taps, head * 3 + index, of: tapCount)), into: &convolved)
       }
     }
-    memory.withMutable(scratch.headPart(3)) { decay in
+    memory.withMutable(scratch.headPart(2)) { decay in
       multiply(layer.forgetUp, rows: channels, by: &forget, scratch, into: &decay)
       kimiDeltaLogDecay(
         &decay, bias: memory.span(part(layer.decayBias, head, of: dimension)),
         rate: memory[layer.decayRates.lowerBound + head])
     }
-    memory.withMutable(scratch.headPart(4)) { output in
+    memory.withMutable(scratch.headPart(3)) { output in
       multiply(layer.gateUp, rows: channels, by: &gate, scratch, into: &output)
     }
-    let output = part(plan.places.mixed, head, of: dimension)
     memory.withMutable(output) { output in
       memory.withMutable(part(layer.state, head, of: dimension * dimension)) { state in
         memory.withMutable(scratch.workspace) { workspace in
           KimiDeltaStep.advance(
             query: memory.span(scratch.headPart(0)), key: memory.span(scratch.headPart(1)),
-            value: memory.span(scratch.headPart(2)), logDecay: memory.span(scratch.headPart(3)),
+            value: &output, logDecay: memory.span(scratch.headPart(2)),
             beta: sigmoid(memory[plan.places.beta.lowerBound + head]),
             shape: KimiDeltaShape(
               heads: heads, keyDimension: dimension, valueDimension: dimension),
-            state: &state, output: &output, workspace: &workspace)
+            state: &state, workspace: &workspace)
         }
       }
       RMSNorm.normalize(
         &output, weight: memory.span(layer.outputNorm), epsilon: configuration.normEpsilon)
-      sigmoidMultiply(&output, gate: memory.span(scratch.headPart(4)))
+      sigmoidMultiply(&output, gate: memory.span(scratch.headPart(3)))
     }
   }
 }

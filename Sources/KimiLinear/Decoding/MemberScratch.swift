@@ -11,7 +11,7 @@ struct MemberScratch: Sendable {
   let query: Range<Int>
   /// Products of one block of rows, and a second one of the same size behind them.
   let products: Range<Int>
-  /// Query, key, value, decay and gate of one KDA head, `[5, K]`.
+  /// Query, key, decay and gate of one KDA head, `[4, K]`.
   let head: Range<Int>
   /// Scratch memory of a kernel.
   let workspace: Range<Int>
@@ -34,7 +34,7 @@ struct MemberScratch: Sendable {
     normalized = memory.take(configuration.hiddenSize)
     query = memory.take(latent?.queryRank ?? 0)
     products = memory.take(2 * Self.rowCount)
-    head = memory.take(5 * (linear?.headDimension ?? 0))
+    head = memory.take(4 * (linear?.headDimension ?? 0))
     workspace = memory.take(
       max(
         linear.map { KimiDeltaStep.workspaceCount($0.deltaShape) } ?? 0,
@@ -68,7 +68,7 @@ struct MemberScratch: Sendable {
 
   /// Part `index` of `head`, `[K]`.
   func headPart(_ index: Int) -> Range<Int> {
-    let length = head.count / 5
+    let length = head.count / 4
     return head.lowerBound + index * length..<head.lowerBound + (index + 1) * length
   }
 

@@ -15,6 +15,8 @@ struct LinearAttentionLayer {
   let normEpsilon: Float
   let kernel: KimiDeltaKernel
   let workers: Workers
+  /// Told about each part, if there is one.
+  var clock: PartClock?
 
   /// Adds the layer's output to the residual stream.
   ///
@@ -30,6 +32,7 @@ struct LinearAttentionLayer {
     let mixed = mix(input, sequences: sequences, states: &states)
     WeightProduct.add(
       PackedRows(mixed, workers: workers), by: weights.output, to: &hidden, workers: workers)
+    clock?.ended(.projections)
   }
 
   /// Everything but the output projection: its input, `[N, H * K]`.
@@ -44,27 +47,35 @@ struct LinearAttentionLayer {
         weights.beta,
       ],
       workers: workers)
+    clock?.ended(.projections)
     convolve(&projected[0], weights.queryConvolution, sequences, &states, \.queryConvolution)
     convolve(&projected[1], weights.keyConvolution, sequences, &states, \.keyConvolution)
     convolve(&projected[2], weights.valueConvolution, sequences, &states, \.valueConvolution)
+    clock?.ended(.convolution)
     var decay = WeightProduct.multiply(projected[3], by: weights.forgetUp, workers: workers)
+    clock?.ended(.projections)
     kimiDeltaLogDecay(
       &decay, rateLogarithms: weights.logDecayRate, bias: weights.decayBias,
       shape: dimensions.deltaShape, workers: workers)
-    var beta = projected[5]
-    beta.forEachRow(workers: workers) { _, row in sigmoid(&row) }
+    projected[5].forEachRow(workers: workers) { _, row in sigmoid(&row) }
+    clock?.ended(.gates)
 
     var deltas = states.indices.map { states[$0].lend(\.delta) }
-    var mixed = kimiDelta(
-      kernel, queries: projected[0], keys: projected[1], values: projected[2], logDecay: decay,
-      beta: beta, sequences: sequences, states: &deltas, shape: dimensions.deltaShape,
+    kimiDelta(
+      kernel, queries: projected[0], keys: projected[1], values: &projected[2], logDecay: decay,
+      beta: projected[5], sequences: sequences, states: &deltas, shape: dimensions.deltaShape,
       workers: workers)
     for index in states.indices { states[index].delta = deltas[index] }
+    clock?.ended(.kernel)
 
+    // From here on values are outputs.
     let gate = WeightProduct.multiply(projected[4], by: weights.gateUp, workers: workers)
+    clock?.ended(.projections)
     gatedHeadNorm(
-      &mixed, gate: gate, weight: weights.outputNorm, epsilon: normEpsilon, workers: workers)
-    return mixed
+      &projected[2], gate: gate, weight: weights.outputNorm, epsilon: normEpsilon,
+      workers: workers)
+    clock?.ended(.norm)
+    return projected[2]
   }
 
   /// Convolves what was projected, in place.

@@ -115,7 +115,7 @@ package struct Model: Sendable {
       guard let dimensions = configuration.linearAttention else { return }
       let attention = LinearAttentionLayer(
         weights: weights, dimensions: dimensions, normEpsilon: configuration.normEpsilon,
-        kernel: options.kernel, workers: options.workers)
+        kernel: options.kernel, workers: options.workers, clock: options.clock)
       var parts = states.indices.map {
         states[$0].lendLinear(layer) ?? LinearAttentionState(dimensions)
       }

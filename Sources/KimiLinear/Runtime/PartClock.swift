@@ -24,11 +24,14 @@ package enum ModelPart: String, CaseIterable, Sendable {
 /// Adds up the time that each part of the model takes.
 ///
 /// Whoever runs the parts one after the other says which one has just ended; what passed since the last
-/// such moment was its.
+/// such moment was its. Parts of linear attention are told inside of `ModelPart.kda`, whose time they share
+/// out and do not end.
 package final class PartClock: Sendable {
   private struct State {
     var last = ContinuousClock.now
     var durations: [ModelPart: Duration] = [:]
+    var lastInside = ContinuousClock.now
+    var durationsInside: [LinearAttentionPart: Duration] = [:]
   }
 
   private let state = Mutex(State())
@@ -42,11 +45,26 @@ package final class PartClock: Sendable {
     state.withLock { state in
       state.durations[part, default: .zero] += now - state.last
       state.last = now
+      state.lastInside = now
+    }
+  }
+
+  /// Says that a part of linear attention has just ended.
+  package func ended(_ part: LinearAttentionPart) {
+    let now = ContinuousClock.now
+    state.withLock { state in
+      state.durationsInside[part, default: .zero] += now - state.lastInside
+      state.lastInside = now
     }
   }
 
   /// Seconds of each part so far.
   package var seconds: [ModelPart: Double] {
     state.withLock { $0.durations.mapValues(\.inSeconds) }
+  }
+
+  /// Seconds of each part of linear attention so far; together those of `ModelPart.kda`.
+  package var linearAttentionSeconds: [LinearAttentionPart: Double] {
+    state.withLock { $0.durationsInside.mapValues(\.inSeconds) }
   }
 }
