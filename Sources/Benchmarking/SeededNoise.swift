@@ -1,25 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Kernels
+import TensorCore
 
-/// Pseudo-random operands that are the same in every run (SplitMix64).
+/// Pseudo-random operands that are the same in every run.
 ///
 /// Zeros, or numbers that repeat, would be faster to multiply and to read on some machines than the numbers of
 /// a model.
 struct SeededNoise: RandomNumberGenerator {
-  private var state: UInt64
+  private var generator: SplitMix64
 
   init(seed: UInt64) {
-    state = seed
+    generator = SplitMix64(seed: seed)
   }
 
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
-  }
+  mutating func next() -> UInt64 { generator.next() }
 
   /// A number between two others, each of 2^24 steps as likely.
   mutating func float(in range: ClosedRange<Float>) -> Float {

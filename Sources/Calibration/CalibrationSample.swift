@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TensorCore
+
 /// Windows of a text that stand for what a model will be used for.
 ///
 /// The text is cut into windows that do not overlap; which of them count is drawn by a generator that is
@@ -30,7 +32,7 @@ package struct CalibrationSample: Sendable, Equatable {
     self.seed = seed
     availableWindows = self.context > 0 ? text.count / self.context : 0
     var order = Array(0..<availableWindows)
-    var generator = SplitMix64(state: seed)
+    var generator = SplitMix64(seed: seed)
     let count = min(windows, order.count)
     // The first steps of a Fisher-Yates shuffle are a sample without repetition.
     for index in 0..<count {
@@ -53,23 +55,4 @@ package struct CalibrationSample: Sendable, Equatable {
 
   /// Windows that were drawn.
   package var windowCount: Int { context > 0 ? tokens.count / context : 0 }
-}
-
-/// The generator of Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014).
-struct SplitMix64 {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
-  }
-
-  /// A number from 0 up to a positive bound; the high half of a product, biased by less than 2^-32 for
-  /// any bound that occurs.
-  mutating func next(below bound: Int) -> Int {
-    Int(next().multipliedFullWidth(by: UInt64(bound)).high)
-  }
 }

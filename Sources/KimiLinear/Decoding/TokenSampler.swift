@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Kernels
+import TensorCore
 
 /// Chooses the next token from logits: the likeliest one, or one by chance.
 package struct TokenSampler: Sendable {

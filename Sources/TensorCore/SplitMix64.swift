@@ -19,4 +19,10 @@ package struct SplitMix64: RandomNumberGenerator, Sendable {
     word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
     return word ^ (word >> 31)
   }
+
+  /// A number from 0 up to a positive bound; the high half of a product, biased by less than 2^-32 for
+  /// any bound that fits 32 bits.
+  package mutating func next(below bound: Int) -> Int {
+    Int(next().multipliedFullWidth(by: UInt64(bound)).high)
+  }
 }
