@@ -10,8 +10,9 @@ enum Growth {
   /// Layers of the real dimensions with 32 experts, the first of them dense: 1, 4 and 16 times as many
   /// of the others.
   private static let layerCounts = [3, 9, 33]
-  /// Twice the largest tensor, 8192 rows of 2304 in BF16, and 512 MiB. What grows is the table of tensors: some
-  /// kilobytes for each, of 40 MB that a small checkpoint takes.
+  /// Twice the largest tensor, 8192 rows of 2304 in BF16, and 512 MiB.
+  ///
+  /// What grows is the table of tensors: some kilobytes for each, beside the 40 MB that a small checkpoint takes.
   private static let permittedByteCount = 2.0 * 8192 * 2304 * 2 + 512 * 1024 * 1024
 
   private static func run(_ session: Session) throws -> [Ledger] {
