@@ -19,6 +19,16 @@ package struct AllocationUnit: Sendable, Hashable {
 
   private static let outputs = ["o_proj", "w2", "down_proj"]
 
+  /// A unit that was written down before.
+  ///
+  /// - Returns: nil if the model cannot have it: its output is none, or its role is never quantized.
+  package init?(role: TensorRole, layer: Int?, output: String?) {
+    guard role.isQuantizable, output.map({ Self.outputs.contains($0) }) ?? true else { return nil }
+    self.role = role
+    self.layer = layer
+    self.output = output
+  }
+
   /// The unit of a matrix; nil for what is not quantized.
   init?(_ name: ExactString, role: TensorRole) {
     guard role.isQuantizable else { return nil }

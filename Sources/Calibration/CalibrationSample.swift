@@ -42,6 +42,19 @@ package struct CalibrationSample: Sendable, Equatable {
     tokens = order.prefix(count).sorted().flatMap { text[$0 * length..<($0 + 1) * length] }
   }
 
+  /// A sample that was drawn before.
+  ///
+  /// - Returns: nil if the tokens are not whole windows, or more of them than the text had.
+  package init?(tokens: [Int], context: Int, seed: UInt64, availableWindows: Int) {
+    guard context > 0, !tokens.isEmpty, tokens.count % context == 0,
+      tokens.count / context <= availableWindows
+    else { return nil }
+    self.tokens = tokens
+    self.context = context
+    self.seed = seed
+    self.availableWindows = availableWindows
+  }
+
   /// The same with some of the windows, spread over all of them.
   package func spread(_ windows: Int) -> CalibrationSample {
     let count = min(windows, windowCount)

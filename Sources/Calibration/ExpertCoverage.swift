@@ -9,6 +9,12 @@ package struct ExpertCoverage: Sendable, Equatable {
   /// Experts with fewer tokens than this are mostly rounded by the moments of the whole layer.
   package let threshold: Int
 
+  package init(layer: Int, tokenCounts: [Int], threshold: Int) {
+    self.layer = layer
+    self.tokenCounts = tokenCounts
+    self.threshold = threshold
+  }
+
   /// Experts that no token went to.
   package var unseenCount: Int { tokenCounts.count { $0 == 0 } }
   /// Experts with some tokens, but fewer than the threshold.

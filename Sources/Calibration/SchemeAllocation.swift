@@ -37,29 +37,23 @@ package struct SchemeAllocation: Sendable {
   /// - Parameters:
   ///   - source: The model.
   ///   - sample: Tokens to calibrate with; some of them are those to measure with.
+  ///   - known: Losses that were measured before; nil to measure them.
   ///   - bitsPerWeight: What all tensors together may have.
   ///   - method: How weights will be rounded.
   ///   - options: How to run the model.
   ///   - progress: Told after each unit.
   /// - Throws: What is wrong with a compressed block, or `Errno` if there is no memory.
   package init?(
-    _ source: CheckedCheckpoint, sample: CalibrationSample, bitsPerWeight: Double,
-    method: RoundingMethod, options: Model.Options, progress: Progress.Handler
+    _ source: CheckedCheckpoint, sample: CalibrationSample, known: UnitSensitivities? = nil,
+    bitsPerWeight: Double, method: RoundingMethod, options: Model.Options,
+    progress: Progress.Handler
   ) throws {
     let units = AllocationUnit.all(of: source)
-    var targets: [ExactString: SequentialQuantizer.Target] = [:]
-    for tensor in units.flatMap(\.tensors)
-    where method.needsCalibration && SensitivityScan.measured.fits(columns: tensor.shape.columns) {
-      targets[tensor.name] = .init(encoding: SensitivityScan.measured, method: method)
-    }
-    let quantizer =
-      targets.isEmpty
-      ? nil
-      : try SequentialQuantizer(
-        source, targets: targets, sample: sample, options: options, progress: { _ in })
-    let losses = try SensitivityScan(
-      source, sample: sample.spread(SensitivityScan.defaultWindows), options: options
-    ).losses(of: units, quantizer: quantizer, progress: progress)
+    let sensitivities =
+      try known.flatMap { $0.method == method && $0.covers(units.map(\.unit)) ? $0 : nil }
+      ?? UnitSensitivities(
+        source, sample: sample, method: method, options: options, progress: progress)
+    let losses = sensitivities.losses.map(\.loss)
     var choices: [[BitAllocation.Choice]] = []
     for (index, (_, tensors)) in units.enumerated() {
       choices.append(try Self.choices(tensors, loss: max(losses[index], 0)))

@@ -41,10 +41,10 @@ struct TensorRounder: Sendable {
     for start in stride(from: 0, to: rows, by: rowsPerChunk) {
       let weights = Self.widened(source, rows: start..<min(start + rowsPerChunk, rows))
       var values: Matrix?
-      if target.method.needsCalibration, let metric, Self.isOrdinary(weights) {
-        let (result, strayed) = withinBound(
-          rounding.round(weights, as: target.encoding, metric: metric, workers: workers),
-          of: weights, as: target)
+      if let metric, Self.isOrdinary(weights),
+        let calibrated = calibrated(weights, as: target, metric: metric)
+      {
+        let (result, strayed) = withinBound(calibrated, of: weights, as: target)
         if strayed > 0 { note = "\(strayed) rows strayed too far; rounded by search" }
         codes += result.codes
         scales += result.scales
@@ -69,6 +69,20 @@ struct TensorRounder: Sendable {
     return QuantizedTensor(
       tensor: try Self.tensor(codes, scales, as: target.encoding, shape: source.shape),
       statistics: statistics, outputError: outputError, note: note)
+  }
+
+  /// Rounds by what is known about the inputs; nil for a method that does not ask.
+  private func calibrated(
+    _ weights: Matrix, as target: SequentialQuantizer.Target, metric: RoundingMetric
+  ) -> CalibratedRounding.Result? {
+    switch target.method {
+    case .roundToNearest: nil
+    case .search:
+      rounding.search(
+        weights, as: target.encoding, importance: metric.secondMoments, workers: workers)
+    case .gptq:
+      rounding.round(weights, as: target.encoding, metric: metric, workers: workers)
+    }
   }
 
   private static func widened(_ source: EncodedTensor, rows: Range<Int>) -> Matrix {

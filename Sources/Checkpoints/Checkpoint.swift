@@ -93,6 +93,18 @@ package struct Checkpoint: Sendable {
   /// Whether this is a saved base; tells nothing about its state.
   package var isSavedBase: Bool { isPacked && hasFile(Self.savedBaseFileName) }
 
+  /// The file in a packed one that holds what a calibration collected and no model
+  /// (`Formats/Calibration.md`).
+  package static let savedCalibrationFileName = "calibration.json"
+
+  /// Whether this is a saved calibration; tells nothing about its state.
+  package var isSavedCalibration: Bool {
+    isPacked && hasFile(Self.savedCalibrationFileName) && !hasFile("config.json")
+  }
+
+  /// Whether this is a packed file without a model that commands have written: a saved base or calibration.
+  package var isWithoutModel: Bool { isSavedBase || isSavedCalibration }
+
   /// The calibration by which a packed file was quantized; null for any other checkpoint.
   package var calibration: JSONValue { packed?.header.calibration ?? .null }
 

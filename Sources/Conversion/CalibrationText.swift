@@ -13,8 +13,10 @@ package struct CalibrationText: Sendable {
   package let sample: CalibrationSample
   /// How matrices are rounded against what the tokens give.
   package let rounding: CalibratedRounding
-  private let checksum: UInt64
-  private let byteCount: Int
+  /// What parts of the model lose, if that was measured before.
+  package let sensitivities: UnitSensitivities?
+  let checksum: UInt64
+  let byteCount: Int
 
   /// - Parameters:
   ///   - text: The whole text, for its checksum.
@@ -23,10 +25,20 @@ package struct CalibrationText: Sendable {
   package init(
     text: [UInt8], sample: CalibrationSample, rounding: CalibratedRounding = CalibratedRounding()
   ) {
+    self.init(
+      checksum: Checksum.of(text), byteCount: text.count, sample: sample, rounding: rounding,
+      sensitivities: nil)
+  }
+
+  init(
+    checksum: UInt64, byteCount: Int, sample: CalibrationSample,
+    rounding: CalibratedRounding = CalibratedRounding(), sensitivities: UnitSensitivities?
+  ) {
     self.sample = sample
     self.rounding = rounding
-    checksum = Checksum.of(text)
-    byteCount = text.count
+    self.sensitivities = sensitivities
+    self.checksum = checksum
+    self.byteCount = byteCount
   }
 
   /// What is known before anything is run; part of the header, and of what makes two jobs the same.
@@ -67,9 +79,12 @@ package struct CalibrationEvidence: Sendable {
   /// Errors of the outputs, by role.
   package internal(set) var outputErrors: [TensorRole: OutputError] = [:]
   /// Tokens of each expert.
-  package internal(set) var coverage: [ExpertCoverage] = []
+  package var coverage: [ExpertCoverage] = []
   /// Matrices that were rounded in another way than was asked for, and why.
   package internal(set) var notes: [(name: ExactString, note: String)] = []
+
+  /// Nothing yet.
+  package init() {}
 
   /// The relative errors of the outputs as they are in the header.
   package var members: [JSONMember] {
@@ -84,14 +99,7 @@ package struct CalibrationEvidence: Sendable {
           })),
       JSONMember(
         key: "experts",
-        value: .array(
-          coverage.map { layer in
-            [
-              "layer": .integer(layer.layer),
-              "scarce_below": .integer(layer.threshold),
-              "tokens": .array(layer.tokenCounts.map { .integer($0) }),
-            ]
-          })),
+        value: Self.json(coverage)),
       JSONMember(
         key: "notes",
         value: .array(
@@ -99,6 +107,18 @@ package struct CalibrationEvidence: Sendable {
             ["name": .string($0.name.text), "note": .string($0.note)]
           })),
     ]
+  }
+
+  /// The tokens of each expert, one object for each layer that has some.
+  package static func json(_ coverage: [ExpertCoverage]) -> JSONValue {
+    .array(
+      coverage.map { layer in
+        [
+          "layer": .integer(layer.layer),
+          "scarce_below": .integer(layer.threshold),
+          "tokens": .array(layer.tokenCounts.map { .integer($0) }),
+        ]
+      })
   }
 
   /// Bytes that these members take at most.

@@ -51,8 +51,8 @@ package struct Verification: Sendable {
     byteCount = checkpoint.storedTensors.reduce(0) { $0 + $1.storedByteCount }
     findings = try Self.scan(
       ScannedEntry.all(of: checkpoint), workers: workers, progress: progress)
-    // A lone file of tensors has no configuration to be compared with, nor has a saved base.
-    if checkpoint.kind != .safetensors && !checkpoint.isSavedBase
+    // A lone file of tensors has no configuration to be compared with, nor has a saved base or calibration.
+    if checkpoint.kind != .safetensors && !checkpoint.isWithoutModel
       || checkpoint.hasFile("config.json")
     {
       do {

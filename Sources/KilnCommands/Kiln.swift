@@ -24,7 +24,10 @@ public struct Kiln: ParsableCommand {
     version: version,
     groupedSubcommands: [
       CommandGroup(
-        name: "Checkpoint", subcommands: [Inspect.self, Convert.self, Quantize.self, Verify.self]),
+        name: "Checkpoint",
+        subcommands: [
+          Inspect.self, Convert.self, Calibrate.self, Quantize.self, Verify.self,
+        ]),
       CommandGroup(
         name: "Evaluation",
         subcommands: [MeasurePerplexity.self, Generate.self, Tokenize.self, Bench.self]),

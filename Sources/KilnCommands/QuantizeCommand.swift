@@ -18,6 +18,7 @@ struct Quantize: ParsableCommand {
       EXAMPLES
         kiln quantize checkpoint/ model.kiln --scheme int4-g32 --method search
         kiln quantize checkpoint/ model.kiln --scheme int4-g32 --method gptq --calibration text.txt
+        kiln quantize checkpoint/ model.kiln --target-bpw 4.93 --calibration text.calibration
         kiln quantize checkpoint/ model.kiln --scheme int8-g32 --set embedding=bf16
         kiln quantize checkpoint/ model.kiln --recipe recipe.json --dry-run
         kiln quantize checkpoint/ model.kiln --scheme int4-g32 --resume
@@ -53,7 +54,7 @@ struct Quantize: ParsableCommand {
     let checked = try Inputs.open(
       source, for: output,
       reading: [recipeOptions.recipe, calibrationOptions.calibration].compactMap { $0 }, common)
-    let calibration = try calibrationOptions.resolved(for: checked)
+    let calibration = try calibrationOptions.resolved(for: checked, common)
     let allocation = try allocated(checked, calibration)
     let plan = try PackingPlan(
       checked, recipe: try recipeOptions.resolved(allocated: allocation?.recipe),
@@ -90,8 +91,8 @@ struct Quantize: ParsableCommand {
     guard let calibration else { throw UsageError("--target-bpw needs a text: --calibration FILE") }
     let printer = common.progressPrinter()
     let allocation = try SchemeAllocation(
-      checked, sample: calibration.sample, bitsPerWeight: bitsPerWeight,
-      method: recipeOptions.method ?? .gptq,
+      checked, sample: calibration.sample, known: calibration.sensitivities,
+      bitsPerWeight: bitsPerWeight, method: recipeOptions.method ?? .gptq,
       options: Model.Options(kernel: .chunkwise(chunk: 16), workers: common.workers),
       progress: printer.show)
     printer.finish()

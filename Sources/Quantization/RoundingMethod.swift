@@ -6,7 +6,8 @@
 package enum RoundingMethod: String, CaseIterable, Sendable {
   /// The largest magnitude of the group sets the scale.
   case roundToNearest = "rtn"
-  /// The scale with the smallest squared error that a search finds; never worse than the other.
+  /// The scale with the smallest squared error that a search finds; never worse than the other. With a
+  /// calibration text, each column's squared error counts by the second moment of its input.
   case search
   /// Rounding against the second moments of the inputs, which a calibration text gives: GPTQ with coordinate
   /// descent. Where there are none, it is `search`.

@@ -14,6 +14,7 @@ struct ResumeTests {
     scratch = try Scratch()
     try scratch.nano()
     try scratch.link(Fixture.packed(), as: "in.kiln")
+    try scratch.write(Fixture.text, to: "text.txt")
   }
 
   /// Every file of an output, by name.
@@ -47,6 +48,10 @@ struct ResumeTests {
     arguments: [
       ["quantize", "model", "OUT", "--scheme", "int4-g32", "--method", "search"],
       ["quantize", "model", "OUT", "--scheme", "int4-g32", "--shard-size", "1MB"],
+      [
+        "quantize", "model", "OUT", "--scheme", "int4-g32", "--method", "gptq", "--calibration",
+        "text.txt", "--calibration-context", "64",
+      ],
       ["convert", "model", "OUT", "--compress", "zstd"],
       ["convert", "in.kiln", "OUT", "--shard-size", "2MB"],
     ])

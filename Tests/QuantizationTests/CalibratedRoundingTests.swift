@@ -129,6 +129,43 @@ import Testing
     #expect(descent < feedback * 1.0001)
   }
 
+  @Test(arguments: shapes.indices)
+  func `search by second moments gives the bits of the readable form`(index: Int) throws {
+    let (rows, columns, bits, groupSize) = Self.shapes[index]
+    let encoding = TensorEncoding.quantized(bits: bits, group: groupSize)
+    let group = encoding.groupSize(columns: columns)
+    let problem = try Problem(rows: rows, columns: columns, tokens: 40, seed: UInt64(index))
+    let importance = problem.metric.secondMoments
+    let reference = ReferenceRounding(bits: bits, group: group)
+    let expected = (0..<rows).flatMap { row -> [Float] in
+      let rounded = reference.search(problem.weights.row(row), importance: importance)
+      return rounded.codes.enumerated().map { $1 * rounded.scales[$0 / group] }
+    }
+    for set in InstructionSet.available {
+      let result = CalibratedRounding().search(
+        problem.weights, as: encoding, importance: importance, workers: Workers(count: 2), on: set)
+      #expect(result.values.elements == expected, "\(set)")
+      #expect(
+        dequantized(result, columns: columns, bits: bits, group: group) == expected, "\(set)")
+    }
+  }
+
+  @Test func `search by second moments spares the columns that count`() throws {
+    let problem = try Problem(rows: 24, columns: 128, tokens: 40, seed: 5)
+    let encoding = TensorEncoding.quantized(bits: 4, group: .size(32))
+    // Every fourth column counts a hundred times as much as the others.
+    let importance = (0..<128).map { Float($0 % 4 == 0 ? 100 : 1) }
+    func error(_ values: Matrix) -> Double {
+      zip(values.elements.indices, values.elements).reduce(0.0) { sum, element in
+        let difference = Double(element.1 - problem.weights.elements[element.0])
+        return sum + Double(importance[element.0 % 128]) * difference * difference
+      }
+    }
+    let weighted = CalibratedRounding().search(
+      problem.weights, as: encoding, importance: importance, workers: Workers(count: 1))
+    #expect(error(weighted.values) < 0.8 * error(problem.plain(encoding, .search)))
+  }
+
   @Test func `the number of threads changes nothing`() throws {
     let problem = try Problem(rows: 70, columns: 64, tokens: 100, seed: 3)
     let encoding = TensorEncoding.quantized(bits: 4, group: .size(32))

@@ -78,7 +78,7 @@ struct Inspect: ParsableCommand {
   /// The checkpoint with its architecture; nil where there is none to be seen, but tensors to list.
   private func describe(_ checkpoint: Checkpoint) throws -> CheckedCheckpoint? {
     // A lone file of tensors need not have one, nor a saved base; a folder without is not complete.
-    if checkpoint.kind == .safetensors || checkpoint.isSavedBase,
+    if checkpoint.kind == .safetensors || checkpoint.isWithoutModel,
       !checkpoint.hasFile("config.json")
     {
       return nil

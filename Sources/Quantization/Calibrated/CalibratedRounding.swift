@@ -59,6 +59,56 @@ package struct CalibratedRounding: Sendable {
       rounded, rows: weights.rows, columns: weights.columns, group: group, bits: bits)
   }
 
+  /// Rounds to the nearest codes of the scales whose squared errors, weighted by column, are least.
+  ///
+  /// - Parameters:
+  ///   - weights: `[rows, columns]`, as for `round`.
+  ///   - encoding: An integer encoding that fits the columns.
+  ///   - importance: Weight of each column's squared error, at least 0, one of them more: the second moment of
+  ///     its input.
+  ///   - workers: Threads. The result does not depend on their number.
+  ///   - instructions: Which C kernels run; the result is the same for all.
+  /// - Returns: Codes and scales, and the values that they stand for.
+  package func search(
+    _ weights: Matrix, as encoding: TensorEncoding, importance: [Float], workers: Workers,
+    on instructions: InstructionSet = .best
+  ) -> Result {
+    guard case .quantized(let bits, _) = encoding else {
+      preconditionFailure("\(encoding) is not an integer encoding")
+    }
+    precondition(
+      importance.count == weights.columns && encoding.fits(columns: weights.columns),
+      "rows of \(weights.columns) as \(encoding)")
+    let group = encoding.groupSize(columns: weights.columns)
+    let panels = (weights.rows + WeightPanel.rows - 1) / WeightPanel.rows
+    let rounded = workers.map(panels) { index in
+      Self.search(
+        WeightPanel(weights, first: index * WeightPanel.rows), group: group, bits: bits,
+        importance: importance, instructions)
+    }
+    return Self.gather(
+      rounded, rows: weights.rows, columns: weights.columns, group: group, bits: bits)
+  }
+
+  private static func search(
+    _ panel: WeightPanel, group: Int, bits: Int, importance: [Float],
+    _ instructions: InstructionSet
+  ) -> RoundedPanel {
+    let range = CodeRange(bits: bits)
+    var rounded = RoundedPanel(codes: WeightPanel(columns: panel.columns), scales: [])
+    for start in stride(from: 0, to: panel.columns, by: group) {
+      let scales = panel.scales(
+        of: start..<start + group, importance: importance, bits: bits, on: instructions)
+      for column in start..<start + group {
+        for row in 0..<WeightPanel.rows {
+          rounded.codes[row, column] = Float(range.code(panel[row, column], scale: scales[row]))
+        }
+      }
+      rounded.scales += scales
+    }
+    return rounded
+  }
+
   /// Codes and scales of sixteen rows, as numbers.
   private struct RoundedPanel: Sendable {
     var codes: WeightPanel

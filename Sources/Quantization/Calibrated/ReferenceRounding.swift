@@ -35,6 +35,25 @@ package struct ReferenceRounding: Sendable {
     }
   }
 
+  // MARK: - Nearest codes
+
+  /// Rounds a row to the nearest codes of the scales with the least weighted squared error.
+  ///
+  /// - Parameters:
+  ///   - weights: The row.
+  ///   - importance: Weight of each column's squared error.
+  /// - Returns: Codes and scales.
+  package func search(_ weights: [Float], importance: [Float]) -> Row {
+    var row = Row(codes: [], scales: [])
+    for first in stride(from: 0, to: weights.count, by: group) {
+      let values = Array(weights[first..<first + group])
+      let scale = scale(values, importance: Array(importance[first..<first + group]))
+      row.scales.append(scale)
+      row.codes += values.map { code($0 / scale) }
+    }
+    return row
+  }
+
   // MARK: - Error feedback
 
   /// Rounds a row, column after column, each error made up for by the columns behind it.

@@ -18,6 +18,8 @@ package struct RoundingMetric: Sendable {
   package let factor: Matrix
   /// Weight of each column's squared error when later columns make up for it: 1 / U[j][j]^2.
   package let importance: [Float]
+  /// The diagonal of damped H: what a squared error of each column costs if nothing makes up for it.
+  package var secondMoments: [Float] { (0..<dimension).map { moments[$0, $0] } }
   /// Damping that was needed, lambda.
   package let damping: Double
 

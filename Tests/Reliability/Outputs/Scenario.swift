@@ -36,12 +36,20 @@ struct Scenario: Sendable, CustomStringConvertible {
         "out.base",
       ], "out.base"
     ),
+    (
+      [
+        "calibrate", "model.kiln", "out.calibration", "--calibration", "text.txt",
+        "--calibration-context", "16",
+      ], "out.calibration"
+    ),
   ].flatMap { arguments, output in
     [false, true].map { Scenario(arguments: arguments, output: output, isReplacing: $0) }
   }
 
   /// Those that write weights, which take longest.
-  static let ofWeights = all.filter { $0.arguments[0] != "perplexity" }
+  static let ofWeights = all.filter {
+    !["perplexity", "calibrate"].contains($0.arguments[0])
+  }
 }
 
 /// A working folder in which a scenario is run again and again, interrupted or not.

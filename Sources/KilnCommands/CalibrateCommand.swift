@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Calibration
+import Checkpoints
+import Conversion
+import JSON
+import Kernels
+import KilnFormat
+import KimiLinear
+import Quantization
+import SystemPackage
+import TensorCore
+
+/// `kiln calibrate`: what a text says about a model, kept for any number of quantizations.
+struct Calibrate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure once what parts of a model lose, for any number of quantizations.",
+    discussion: """
+      EXAMPLES
+        kiln calibrate checkpoint/ text.calibration --calibration text.txt
+        kiln quantize checkpoint/ small.kiln --target-bpw 4.5 --calibration text.calibration
+        kiln quantize checkpoint/ large.kiln --target-bpw 6 --calibration text.calibration
+
+      The file holds the tokens that were drawn, what each part loses at \(SensitivityScan.measured), and how
+      many tokens each expert got. It is for this model alone.
+      """)
+
+  @OptionGroup var model: ModelArgument
+
+  @Argument(help: "The file to write.", completion: .file(), transform: { FilePath($0) })
+  var output: FilePath
+
+  @Option(
+    help: "A text, UTF-8, that is like what the model will be used for.", completion: .file(),
+    transform: { FilePath($0) })
+  var calibration: FilePath
+
+  @OptionGroup var sampling: CalibrationSampling
+
+  @Option(help: "How parts are rounded to measure what they lose: rtn, search or gptq.")
+  var method = RoundingMethod.gptq
+
+  @OptionGroup var overwrite: OverwriteOptions
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let checked = try Inputs.open(model.model, for: output, reading: [calibration], common)
+    try OutputFile.checkTarget(output, replacing: overwrite.force)
+    try PackedIntegrity(checked.checkpoint).checkAll(workers: common.workers)
+    let text = try sampling.text(calibration, for: checked, common)
+    let printer = common.progressPrinter()
+    let measured = try UnitSensitivities(
+      checked, sample: text.sample, method: method,
+      options: Model.Options(kernel: .chunkwise(chunk: 16), workers: common.workers),
+      progress: printer.show)
+    printer.finish()
+    let byteCount = try SavedCalibration.write(
+      to: output, replacing: overwrite.force, producer: Inputs.producer, text,
+      measured: measured, model: checked, workers: common.workers)
+    try report(text, measured, byteCount: byteCount)
+  }
+
+  private func report(
+    _ text: CalibrationText, _ measured: UnitSensitivities, byteCount: Int
+  ) throws {
+    var evidence = CalibrationEvidence()
+    evidence.coverage = measured.coverage
+    let described = text.json(with: evidence)
+    guard !common.json else {
+      try StandardOutput.print(json: [
+        "output": .string(output.string), "file_bytes": .integer(byteCount),
+        "method": .string(method.rawValue), "calibration": described,
+        "sensitivities": .array(
+          measured.losses.map { loss in
+            [
+              "role": .string(loss.unit.role.rawValue),
+              "layer": loss.unit.layer.map { .integer($0) } ?? .null,
+              "output": loss.unit.output.map { .string($0) } ?? .null,
+              "measured_kl": .number(loss.loss),
+            ]
+          }),
+      ])
+      return
+    }
+    var table = Table([("part", .left), ("KL of \(SensitivityScan.measured)", .right)])
+    for loss in measured.losses {
+      table.add([loss.unit.description, Quantities.significant(loss.loss)])
+    }
+    try StandardOutput.print(
+      ([table.text] + CalibrationReport(described).lines
+        + ["\(output.string.asOneLine): \(Quantities.bytes(byteCount))"]).joined(separator: "\n"))
+  }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestSupport
+import Testing
+
+/// Texts to calibrate by, and calibrations that were saved.
+@Suite("Calibrating", .serialized)
+struct CalibrateTests {
+  private let scratch: Scratch
+  private let sampling = ["--calibration-context", "64", "--calibration-windows", "4"]
+  private let save = ["calibrate", "model", "saved", "--calibration", "text.txt"]
+
+  init() throws {
+    scratch = try Scratch()
+    try scratch.nano()
+    try scratch.write(Fixture.text, to: "text.txt")
+  }
+
+  private func quantize(_ output: String, _ calibration: String) -> [String] {
+    [
+      "quantize", "model", output, "--scheme", "int4-g32", "--method", "gptq", "--calibration",
+      calibration,
+    ]
+  }
+
+  @Test("a saved calibration gives the bytes that its text gives")
+  func savedCalibration() throws {
+    try expectSuccess(save + sampling, in: scratch.folder)
+    try expectSuccess(
+      ["calibrate", "model", "again", "--calibration", "text.txt", "--threads", "1"] + sampling,
+      in: scratch.folder)
+    #expect(
+      try Data(contentsOf: scratch.url("saved")) == Data(contentsOf: scratch.url("again")))
+    for command in ["verify", "inspect"] {
+      try expectSuccess([command, "saved"], in: scratch.folder)
+    }
+    for scheme in [["--scheme", "int4-g32"], ["--target-bpw", "6"]] {
+      for (output, calibration) in [("a.kiln", ["text.txt"] + sampling), ("b.kiln", ["saved"])] {
+        try expectSuccess(
+          ["quantize", "model", output, "--method", "gptq", "--force"] + scheme + ["--calibration"]
+            + calibration, in: scratch.folder)
+      }
+      #expect(
+        try Data(contentsOf: scratch.url("a.kiln")) == Data(contentsOf: scratch.url("b.kiln")))
+    }
+    // The same model in another container.
+    try scratch.link(Fixture.packed(), as: "in.kiln")
+    try expectSuccess(
+      ["quantize", "in.kiln", "c.kiln", "--target-bpw", "6", "--calibration", "saved"],
+      in: scratch.folder)
+  }
+
+  @Test("a saved calibration that does not fit is refused")
+  func refusals() throws {
+    try expectSuccess(save + sampling, in: scratch.folder)
+    try expectFailure(save, Code.cannotCreate, naming: "saved", in: scratch)
+    try expectFailure(
+      ["calibrate", "model", "text.txt", "--calibration", "text.txt", "--force"],
+      Code.cannotCreate, naming: "text.txt", in: scratch)
+    try expectFailure(
+      quantize("x", "saved") + ["--calibration-seed", "1"], Code.usage,
+      naming: "--calibration-seed", in: scratch)
+    try expectFailure(
+      ["perplexity", "saved", "--text", "text.txt"], Code.missingInput, naming: "saved",
+      in: scratch)
+    try scratch.link(Fixture.packed(), as: "model.kiln")
+    try expectFailure(
+      quantize("x", "model.kiln"), Code.missingInput, naming: "model.kiln", in: scratch)
+
+    // One weight of the model is another one.
+    try scratch.copy(Fixture.nano, as: "other", changing: ["model.safetensors"])
+    try scratch.edit("other/model.safetensors") { $0[$0.count - 4096] ^= 1 }
+    let other = ["quantize", "other"] + quantize("x", "saved").dropFirst(2)
+    try expectFailure(other, Code.badData, naming: "another model", in: scratch)
+
+    // Any byte of the end is one of a token, and any of the middle one of the description.
+    for place in [1, 700] {
+      try scratch.edit("saved") { $0[$0.count - place] ^= 1 }
+      try expectFailure(quantize("x", "saved"), Code.badData, naming: "saved", in: scratch)
+      try scratch.edit("saved") { $0[$0.count - place] ^= 1 }
+    }
+    try scratch.edit("saved") { $0.removeLast(100) }
+    try expectFailure(quantize("x", "saved"), Code.badData, naming: "saved", in: scratch)
+  }
+
+  @Test("a text that leaves experts without tokens gives a sound model, and says so")
+  func unseenExperts() throws {
+    try scratch.write("The kiln", to: "tiny.txt")
+    let result = try expectSuccess(quantize("x.kiln", "tiny.txt") + ["--json"], in: scratch.folder)
+    // Both: few tokens, and a window shorter than any.
+    #expect(result.warnings.count == 2, "\(result.errors)")
+    let calibration = try #require(try result.json()["calibration"] as? [String: Any])
+    let layers = try #require(calibration["experts"] as? [[String: Any]])
+    #expect(layers.contains { ($0["tokens"] as? [Int])?.contains(0) == true })
+    let shown = try expectSuccess(["inspect", "x.kiln"], in: scratch.folder)
+    #expect(shown.text.contains("without any"))
+    try expectSuccess(["verify", "x.kiln"], in: scratch.folder)
+    let measured = try expectSuccess(
+      ["perplexity", "x.kiln", "--text", "text.txt", "--json"], in: scratch.folder)
+    let perplexity = try #require(try measured.json()["perplexity"] as? Double)
+    #expect(perplexity.isFinite && perplexity > 1)
+  }
+
+  @Test("a text or windows of one token are refused, shorter ones than a window are told")
+  func shortTexts() throws {
+    try scratch.write("a", to: "one.txt")
+    try scratch.write("", to: "empty.txt")
+    for name in ["one.txt", "empty.txt"] {
+      try expectFailure(quantize("x", name), Code.badData, naming: name, in: scratch)
+    }
+    try expectFailure(
+      quantize("x", "text.txt") + ["--calibration-context", "1"], Code.usage,
+      naming: "--calibration-context", in: scratch)
+    // The text has some 400 tokens, the window 512: it is one window.
+    let result = try expectSuccess(
+      quantize("x.kiln", "text.txt") + ["--json"], in: scratch.folder)
+    let calibration = try #require(try result.json()["calibration"] as? [String: Any])
+    let sample = try #require(calibration["sample"] as? [String: Any])
+    #expect(sample["windows"] as? Int == 1)
+    #expect(sample["context"] as? Int == sample["tokens"] as? Int)
+    #expect(result.warnings.contains { $0.contains("tokens to calibrate by") })
+  }
+
+  @Test("shards say by which text they were calibrated")
+  func shards() throws {
+    try expectSuccess(
+      quantize("shards", "text.txt") + ["--shard-size", "1MB"] + sampling, in: scratch.folder)
+    let shown = try expectSuccess(["inspect", "shards", "--json"], in: scratch.folder)
+    let calibration = try #require(try shown.json()["calibration"] as? [String: Any])
+    #expect(calibration["text_checksum"] is String && calibration["sample"] is [String: Any])
+    try expectSuccess(["verify", "shards"], in: scratch.folder)
+  }
+}
