@@ -10,6 +10,8 @@ package struct DecodeBenchmark: Sendable {
   package struct Result: Sendable {
     /// Tokens before those that were measured.
     package let context: Int
+    /// Tokens of each run.
+    package let tokensPerRun: Int
     /// Times of one token, the mean of each run.
     package let time: Measurement
     /// Seconds of the fastest token of all runs: what is left where others use the machine, too.
@@ -71,15 +73,17 @@ package struct DecodeBenchmark: Sendable {
   /// - Throws: `ModelError.tooLarge` if the context does not fit in memory.
   package func run(context: Int) throws -> Result {
     PeakMemory.reset()
-    // Some to find out how long one takes, as many again to warm up, then the runs, and one for the parts.
-    let most = Self.tokensPerRun.upperBound * (repeats + 3)
     let decoder = try Decoder(
-      model, options: Decoder.Options(workers: workers, contextLimit: context + most))
+      model,
+      options: Decoder.Options(
+        workers: workers, contextLimit: context + Self.tokensPerRun.upperBound))
     try decoder.fillSynthetically(tokens: context, seed: 6)
     var noise = SeededNoise(seed: 7)
     let clock = ContinuousClock()
     var fastest = Duration.seconds(Int.max)
     func decode(_ count: Int) throws {
+      // Every run begins behind the same context.
+      decoder.rewind(to: context)
       for _ in 0..<count {
         let token = Int.random(in: 0..<model.configuration.vocabularySize, using: &noise)
         let start = clock.now
@@ -101,7 +105,7 @@ package struct DecodeBenchmark: Sendable {
       cost.activeWeightByteCount, cost.stateByteCount(context: context)
     )
     return Result(
-      context: context,
+      context: context, tokensPerRun: count,
       time: Measurement(seconds: time.seconds.map { $0 / Double(count) }),
       fastest: fastestToken, secondsOfParts: parts.mapValues { $0 / Double(count) },
       weightByteCount: weights, stateByteCount: state,

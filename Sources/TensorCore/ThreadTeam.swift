@@ -87,11 +87,15 @@ package final class ThreadTeam: Sendable {
 
 /// Where members meet: the barrier, and the items of the phase that is under way.
 private final class Meeting: Sendable {
-  /// Looks at the barrier before a member goes to sleep: some tens of microseconds.
-  private static let patience = 2000
+  /// Looks at the barrier before a member goes to sleep: some tens of microseconds at most.
+  private static let patience = 16...2048
+  /// A sleep so short was not worth it; a longer one says that a processor does something else.
+  private static let shortSleep = Duration.microseconds(100)
 
   let job: @Sendable (ThreadTeam.Member) -> Void
   private let count = Atomic(0)
+  /// Looks that are taken now. Where other programs take the processors, a member that waits awake keeps
+  /// them, or another member, from getting on; where they do not, one that sleeps wakes too late.
   private let patience = Atomic(0)
   private let isEnding = Atomic(false)
   private let arrived = OwnLine(0)
@@ -115,7 +119,7 @@ private final class Meeting: Sendable {
   func open(count: Int) {
     // With more members than processors, one that waits awake keeps another from working.
     let processors = sysconf(Int32(_SC_NPROCESSORS_ONLN))
-    patience.store(count <= processors ? patienceX : 0, ordering: .relaxed)
+    patience.store(count <= processors ? Self.patience.upperBound : 0, ordering: .relaxed)
     bed.wake { self.count.store(count, ordering: .sequentiallyConsistent) }
   }
 
@@ -125,7 +129,7 @@ private final class Meeting: Sendable {
     let member = ThreadTeam.Member(
       index: index, count: count.load(ordering: .relaxed), meeting: self)
     while true {
-      barrier()
+      wait(learns: false)
       if isEnding.load(ordering: .acquiring) { return }
       job(member)
       barrier()
@@ -138,6 +142,14 @@ private final class Meeting: Sendable {
   }
 
   func barrier() {
+    wait(learns: true)
+  }
+
+  /// Waits until all members have come.
+  ///
+  /// - Parameter learns: Whether the time that it takes tells how busy the processors are. How long a team
+  ///   rests between runs tells nothing.
+  private func wait(learns: Bool) {
     let now = round.value.load(ordering: .relaxed)
     let members = count.load(ordering: .relaxed)
     if arrived.value.wrappingAdd(1, ordering: .acquiringAndReleasing).newValue == members {
@@ -149,15 +161,20 @@ private final class Meeting: Sendable {
       }
       return
     }
-    for look in 0..<patience.load(ordering: .relaxed) {
+    let looks = patience.load(ordering: .relaxed)
+    for _ in 0..<looks {
       if round.value.load(ordering: .acquiring) != now { return }
-      if yields > 0 && (look + 1) % yields == 0 { sched_yield() } else { kiln_relax() }
+      kiln_relax()
     }
+    let start = ContinuousClock.now
     bed.sleep { round.value.load(ordering: .sequentiallyConsistent) != now }
+    if learns && looks > 0 {
+      let wanted = ContinuousClock.now - start < Self.shortSleep ? looks * 2 : looks / 2
+      patience.store(
+        min(max(wanted, Self.patience.lowerBound), Self.patience.upperBound), ordering: .relaxed)
+    }
   }
 }
-let yields = Int(String(cString: getenv("KY") ?? strdup("0"))) ?? 0
-let patienceX = Int(String(cString: getenv("KP") ?? strdup("2000"))) ?? 0
 
 /// Where threads sleep until something has happened; waking nobody costs one load.
 @safe

@@ -88,6 +88,7 @@ extension BenchReport {
     .object(
       [
         JSONMember(key: "context", value: .integer(result.context)),
+        JSONMember(key: "tokens_per_run", value: .integer(result.tokensPerRun)),
         JSONMember(key: "tokens_per_second", value: .number(result.tokensPerSecond)),
         JSONMember(key: "seconds_of_fastest", value: .number(result.fastest)),
         JSONMember(key: "seconds_by_part", value: json(result.secondsOfParts)),
