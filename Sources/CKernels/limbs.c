@@ -120,7 +120,7 @@ INLINE void arrange_all(const enum kiln_encoding encoding, const float *x, size_
   }
   // Biased exponents: what is far below anything that matters shares one, so that all stay normal.
   const __m512i exponent =
-      _mm512_max_epi32(_mm512_srli_epi32(largest, 23), _mm512_set1_epi32(MAGNITUDE_BITS + 8));
+      _mm512_max_epi32(_mm512_srli_epi32(largest, 23), _mm512_set1_epi32(MAGNITUDE_BITS));
   const __m512i scale =
       _mm512_slli_epi32(_mm512_sub_epi32(exponent, _mm512_set1_epi32(MAGNITUDE_BITS - 1)), 23);
   const __m512i factor = _mm512_slli_epi32(

@@ -55,8 +55,9 @@ final class ItemShares: @unchecked Sendable {
   }
 }
 
-/// An atomic number with a cache line of its own, or two: some processors fetch them in pairs. What one
-/// thread writes then takes no line from others that look at something else.
+/// An atomic number with a cache line of its own, or two: some processors fetch them in pairs.
+///
+/// What one thread writes then takes no line from others that look at something else.
 struct OwnLine<Value: AtomicRepresentable & Sendable>: ~Copyable, Sendable {
   let value: Atomic<Value>
   private let padding = InlineArray<15, UInt64>(repeating: 0)

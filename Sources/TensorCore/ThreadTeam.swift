@@ -70,8 +70,9 @@ package final class ThreadTeam: Sendable {
       meeting.barrier()
     }
 
-    /// Calls `body` once for each item in `0..<items` and waits until all have returned. Each member
-    /// begins with its part of the items and then helps others.
+    /// Calls `body` once for each item in `0..<items` and waits until all have returned.
+    ///
+    /// Each member begins with its part of the items and then helps others.
     @inline(__always)
     package func forEach(_ items: Int, _ body: (_ item: Int) -> Void) {
       let phase = meeting.phase
@@ -94,8 +95,10 @@ private final class Meeting: Sendable {
 
   let job: @Sendable (ThreadTeam.Member) -> Void
   private let count = Atomic(0)
-  /// Looks that are taken now. Where other programs take the processors, a member that waits awake keeps
-  /// them, or another member, from getting on; where they do not, one that sleeps wakes too late.
+  /// Looks that are taken now.
+  ///
+  /// Where other programs take the processors, a member that waits awake keeps them, or another member,
+  /// from getting on; where they do not, one that sleeps wakes too late.
   private let patience = Atomic(0)
   private let isEnding = Atomic(false)
   private let arrived = OwnLine(0)

@@ -108,8 +108,9 @@ import Testing
       for columns in [64, 128, 160, 1000, 1024] {
         guard let tensor = try tensor(encoding, columns: columns, &random) else { continue }
         var vector = (0..<columns).map { _ in
-          let exponent = Float(Int.random(in: exponents, using: &random))
-          return Float.random(in: -1...1, using: &random) * exp2(exponent)
+          let exponent = Int.random(in: exponents, using: &random)
+          return Float.random(in: -1...1, using: &random)
+            * Float(sign: .plus, exponent: exponent, significand: 1)
         }
         vector[columns / 2] = 0
         let largest = vector.reduce(0) { max($0, abs($1)) }

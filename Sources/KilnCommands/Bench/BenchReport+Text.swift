@@ -141,7 +141,8 @@ extension BenchReport {
       table.add([
         Quantities.grouped(result.context), result.tokensPerSecond.decimalText(decimals: 1),
         (result.time.median * 1e3).decimalText(decimals: 3),
-        (result.fastest * 1e3).decimalText(decimals: 3), Quantities.bytes(result.weightByteCount), Quantities.bytes(result.stateByteCount),
+        (result.fastest * 1e3).decimalText(decimals: 3), Quantities.bytes(result.weightByteCount),
+        Quantities.bytes(result.stateByteCount),
         Self.giga(result.readBytesPerSecond) + " GB/s", Quantities.percent(result.shareOfBound),
         (result.operations / 1e6).decimalText(decimals: 1),
         Quantities.percent(result.time.spread), Quantities.bytes(result.peakMemoryByteCount),

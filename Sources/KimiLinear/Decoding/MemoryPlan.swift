@@ -45,8 +45,10 @@ struct RowBlock: Sendable {
   /// Bytes of weights that a block has about: less than a microsecond of work.
   private static let byteCount = 12 << 10
 
-  /// Rows of a matrix that make a block. Small matrices are cut into equal parts, a power of two of them,
-  /// so that members have equally much to do.
+  /// Rows of a matrix that make a block.
+  ///
+  /// Small matrices are cut into equal parts, a power of two of them, so that members have equally much to
+  /// do.
   static func rowCount(of matrix: StoredMatrix) -> Int {
     let bytes = matrix.rows * max(matrix.rowByteCount, 1)
     let parts = max(bytes / byteCount, 1)
