@@ -88,8 +88,8 @@ package final class ThreadTeam: Sendable {
 
 /// Where members meet: the barrier, and the items of the phase that is under way.
 private final class Meeting: Sendable {
-  /// Looks at the barrier before a member goes to sleep: some tens of microseconds at most.
-  private static let patience = 16...2048
+  /// Looks at the barrier before a member goes to sleep: some microseconds at most.
+  private static let patience = 16...256
   /// A sleep so short was not worth it; a longer one says that a processor does something else.
   private static let shortSleep = Duration.microseconds(100)
 
