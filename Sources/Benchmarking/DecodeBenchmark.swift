@@ -10,8 +10,14 @@ package struct DecodeBenchmark: Sendable {
   package struct Result: Sendable {
     /// Tokens before those that were measured.
     package let context: Int
-    /// Times of one token.
+    /// Tokens of each run.
+    package let tokensPerRun: Int
+    /// Times of one token, the mean of each run.
     package let time: Measurement
+    /// Seconds of the fastest token of all runs: what is left where others use the machine, too.
+    package let fastest: Double
+    /// Seconds of each part of the model in a token, from a run of its own.
+    package let secondsOfParts: [ModelPart: Double]
     /// Bytes of weights that a token needs.
     package let weightByteCount: Int
     /// Bytes of the sequence that a token needs: latents and KDA states.
@@ -67,16 +73,22 @@ package struct DecodeBenchmark: Sendable {
   /// - Throws: `ModelError.tooLarge` if the context does not fit in memory.
   package func run(context: Int) throws -> Result {
     PeakMemory.reset()
-    // Some to find out how long one takes, as many again to warm up, then the runs.
-    let most = Self.tokensPerRun.upperBound * (repeats + 2)
     let decoder = try Decoder(
-      model, options: Decoder.Options(workers: workers, contextLimit: context + most))
+      model,
+      options: Decoder.Options(
+        workers: workers, contextLimit: context + Self.tokensPerRun.upperBound))
     try decoder.fillSynthetically(tokens: context, seed: 6)
     var noise = SeededNoise(seed: 7)
+    let clock = ContinuousClock()
+    var fastest = Duration.seconds(Int.max)
     func decode(_ count: Int) throws {
+      // Every run begins behind the same context.
+      decoder.rewind(to: context)
       for _ in 0..<count {
-        try decoder.step(
-          Int.random(in: 0..<model.configuration.vocabularySize, using: &noise))
+        let token = Int.random(in: 0..<model.configuration.vocabularySize, using: &noise)
+        let start = clock.now
+        try decoder.step(token)
+        fastest = min(fastest, clock.now - start)
       }
     }
     let first = try Measurement(repeats: 1, warmUps: 0) {
@@ -86,13 +98,16 @@ package struct DecodeBenchmark: Sendable {
     let wanted = Int(min((Self.shortestRun / max(each, 1e-9)).rounded(.up), 1e6))
     let count = min(max(wanted, Self.tokensPerRun.lowerBound), Self.tokensPerRun.upperBound)
     let time = try Measurement(repeats: repeats) { try decode(count) }
+    let fastestToken = fastest.inSeconds
+    let parts = try decoder.secondsOfParts { try decode(count) }
     let cost = ModelCost(model)
     let (weights, state) = (
       cost.activeWeightByteCount, cost.stateByteCount(context: context)
     )
     return Result(
-      context: context,
+      context: context, tokensPerRun: count,
       time: Measurement(seconds: time.seconds.map { $0 / Double(count) }),
+      fastest: fastestToken, secondsOfParts: parts.mapValues { $0 / Double(count) },
       weightByteCount: weights, stateByteCount: state,
       readBytesPerSecond: readRate(weights + state),
       operations: cost.decodeOperations(context: context),

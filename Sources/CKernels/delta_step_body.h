@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One token of Kimi delta attention. The state is cut into slices of columns that stay in the
-// first-level cache, so that memory sees one pass over it:
+// One token of Kimi delta attention. The state is cut into slices of columns that stay in a near cache, so
+// that memory sees one pass over it:
 //
 //   a = S^T (f k);  b = S^T (f q);  d = beta (v - a);  o = b + (q . k) d;  S = diag(f) S + k d^T
 //
@@ -10,11 +10,19 @@
 #include "delta_rows_body.h"
 #include "fused.h"
 
+/// Groups of 16 columns of the widest slice: as many as have their sums in registers. Memory is then read
+/// in long stretches, which is worth more than a slice in the first-level cache.
+#if VECTOR_BITS == 512
+#define SLICE_GROUPS 8
+#else
+#define SLICE_GROUPS 2
+#endif
+
 /// Columns [0, 16 * groups) of the state; `workspace` has queries, keys and decays.
 static inline __attribute__((always_inline)) void NAME(delta_step_slice)(
     const int groups, size_t K, size_t V, const float *queries, const float *keys,
     const float *decay, float product, float beta, float *values, float *state) {
-  float16 by_key[2], by_query[2], change[2];
+  float16 by_key[SLICE_GROUPS], by_query[SLICE_GROUPS], change[SLICE_GROUPS];
   UNROLL for (int g = 0; g < groups; g++) by_key[g] = by_query[g] = ALL(0);
   for (size_t c = 0; c < K; c++) {
     const float16 k = ALL(decay[c] * keys[c]), q = ALL(decay[c] * queries[c]);
@@ -43,12 +51,15 @@ static void NAME(delta_step)(const struct kiln_delta_head *head, float *workspac
   NAME(delta_rows)(head, 0, 1, queries, keys, decay);
   const float product = NAME(dot)(queries, keys, K), beta = head->beta[0];
   size_t column = 0;
-  for (; column + 2 * LANES <= V; column += 2 * LANES) {
+  for (; column + SLICE_GROUPS * LANES <= V; column += SLICE_GROUPS * LANES) {
     NAME(delta_step_slice)(
-        2, K, V, queries, keys, decay, product, beta, head->values + column, head->state + column);
+        SLICE_GROUPS, K, V, queries, keys, decay, product, beta, head->values + column,
+        head->state + column);
   }
   for (; column < V; column += LANES) {
     NAME(delta_step_slice)(
         1, K, V, queries, keys, decay, product, beta, head->values + column, head->state + column);
   }
 }
+
+#undef SLICE_GROUPS

@@ -9,7 +9,9 @@ enum kiln_instruction_set kiln_best_instruction_set(void) {
                    __builtin_cpu_supports("f16c");
   const int avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  if (avx2 && avx512) return KILN_AVX512;
+  if (avx2 && avx512) {
+    return __builtin_cpu_supports("avx512vnni") ? KILN_AVX512_VNNI : KILN_AVX512;
+  }
   if (avx2) return KILN_AVX2;
 #endif
   return KILN_PORTABLE;

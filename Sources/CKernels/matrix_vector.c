@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include "decoding.h"
-#include "lanes.h"
 #include "codes.h"
+#include "lanes.h"
+#include "limbs.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -52,19 +53,40 @@ INLINE size_t element_index(enum kiln_encoding encoding, size_t planes, size_t p
 #include "variants.h"
 
 size_t kiln_arranged_count(size_t n) {
-  return (n + LONGEST_BLOCK - 1) / LONGEST_BLOCK * LONGEST_BLOCK;
+  // Whole blocks of any encoding, in limbs with the scales of the lanes before them.
+  return (n + LONGEST_BLOCK - 1) / LONGEST_BLOCK * LONGEST_BLOCK + LANES;
 }
 
-KILN_DISPATCH(
-    void, arrange,
+static KILN_DISPATCH(
+    void, arrange_planes,
     (enum kiln_instruction_set set, enum kiln_encoding encoding, const float *x, size_t n,
      float *arranged),
     (encoding, x, n, arranged))
-KILN_DISPATCH(
-    void, matrix_vector,
+static KILN_DISPATCH(
+    void, multiply_planes,
     (enum kiln_instruction_set set, const struct kiln_matrix *matrix, size_t first, size_t count,
      const float *arranged, float *y),
     (matrix, first, count, arranged, y))
+
+/// Whether products are computed in integers.
+INLINE int uses_limbs(enum kiln_instruction_set set, enum kiln_encoding encoding) {
+  return set == KILN_AVX512_VNNI && (encoding == KILN_INT4 || encoding == KILN_INT8);
+}
+
+void kiln_arrange(
+    enum kiln_instruction_set set, enum kiln_encoding encoding, const float *x, size_t n,
+    float *arranged) {
+  if (uses_limbs(set, encoding)) kiln_arrange_limbs(encoding, x, n, arranged);
+  else kiln_arrange_planes(set, encoding, x, n, arranged);
+}
+
+void kiln_matrix_vector(
+    enum kiln_instruction_set set, const struct kiln_matrix *matrix, size_t first, size_t count,
+    const float *arranged, float *y) {
+  if (uses_limbs(set, matrix->encoding)) kiln_multiply_limbs(matrix, first, count, arranged, y);
+  else kiln_multiply_planes(set, matrix, first, count, arranged, y);
+}
+
 KILN_DISPATCH(
     void, add_rows,
     (enum kiln_instruction_set set, const struct kiln_matrix *matrix, size_t first, size_t count,

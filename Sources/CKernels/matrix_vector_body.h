@@ -62,7 +62,7 @@ INLINE void NAME(arrange_all)(
   memset(arranged + start, 0, (padded - start) * sizeof(float));
 }
 
-static void NAME(arrange)(
+static void NAME(arrange_planes)(
     enum kiln_encoding encoding, const float *x, size_t n, float *arranged) {
   switch (encoding) {
   case KILN_INT4: NAME(arrange_all)(KILN_INT4, x, n, arranged); return;
@@ -164,7 +164,7 @@ INLINE void NAME(all_rows)(
   for (; row < count; row++) NAME(rows)(matrix, encoding, groups, 1, first + row, x, y + row);
 }
 
-static void NAME(matrix_vector)(
+static void NAME(multiply_planes)(
     const struct kiln_matrix *matrix, size_t first, size_t count, const float *x, float *y) {
   switch (matrix->encoding) {
   case KILN_INT4: WITH_GROUPS_OF_INT4(NAME(all_rows), matrix, first, count, x, y); return;

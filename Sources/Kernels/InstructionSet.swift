@@ -5,8 +5,9 @@ internal import Glibc
 
 /// The instructions that a C kernel is compiled for.
 ///
-/// Which one runs changes the time and, but for one thing, nothing else: products of matrices
-/// (`StripProduct`) round once a step where there are fused instructions, and twice without.
+/// Which one runs changes the time and, but for two things, nothing else: products (`StripProduct`,
+/// `StoredMatrix`) round once a step where there are fused instructions, and twice without; and those of
+/// integer codes with one vector are summed in integers where there is VNNI.
 package enum InstructionSet: String, CaseIterable, Sendable {
   /// What every machine of the architecture has.
   case portable
@@ -14,10 +15,13 @@ package enum InstructionSet: String, CaseIterable, Sendable {
   case avx2
   /// AVX-512 F, BW, VL and DQ.
   case avx512
+  /// AVX-512 with VNNI: single vectors meet integer codes in integers.
+  case avx512vnni
 
   /// The sets that this machine can run, narrowest first.
   package static let available: [InstructionSet] = {
     switch kiln_best_instruction_set() {
+    case KILN_AVX512_VNNI: [.portable, .avx2, .avx512, .avx512vnni]
     case KILN_AVX512: [.portable, .avx2, .avx512]
     case KILN_AVX2: [.portable, .avx2]
     default: [.portable]
@@ -41,6 +45,7 @@ package enum InstructionSet: String, CaseIterable, Sendable {
     case .portable: KILN_PORTABLE
     case .avx2: KILN_AVX2
     case .avx512: KILN_AVX512
+    case .avx512vnni: KILN_AVX512_VNNI
     }
   }
 }

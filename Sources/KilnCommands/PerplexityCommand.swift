@@ -59,11 +59,17 @@ struct MeasurePerplexity: ParsableCommand {
     completion: .file(), transform: { FilePath($0) })
   var tokenLog: FilePath?
 
+  @Flag(help: "Run the text token by token, as generate does: slower, by other kernels.")
+  var byToken = false
+
   @OptionGroup var kernel: KernelOptions
   @OptionGroup var overwrite: OverwriteOptions
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
+    if byToken, against != nil || saveBase != nil {
+      throw ValidationError("--by-token goes with neither --against nor --save-base.")
+    }
     if let saveBase, saveBase == tokenLog {
       throw ValidationError("--save-base and --token-log are the same file")
     }
@@ -139,12 +145,15 @@ struct MeasurePerplexity: ParsableCommand {
   private func measure(_ run: WindowRun, of checkpoint: Checkpoint, _ log: TokenLog?) throws {
     let writer = try writer(of: checkpoint, run)
     let printer = common.progressPrinter()
-    let summary = try PerplexityRun(run).run(
-      progress: printer.show, computed: { try writer?.append($0) },
-      scored: { token in
-        try check([token.logProbability], token, name: run.model.name)
-        try log?.append(token)
-      })
+    func record(_ token: ScoredToken) throws {
+      try check([token.logProbability], token, name: run.model.name)
+      try log?.append(token)
+    }
+    let summary =
+      byToken
+      ? try DecodedRun(run).run(progress: printer.show, scored: record)
+      : try PerplexityRun(run).run(
+        progress: printer.show, computed: { try writer?.append($0) }, scored: record)
     printer.finish()
     try log?.commit()
     try writer?.commit()

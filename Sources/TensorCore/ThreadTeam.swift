@@ -29,7 +29,7 @@ package final class ThreadTeam: Sendable {
   ///     the same order.
   package init(count: Int, job: @escaping @Sendable (Member) -> Void) {
     let wanted = min(max(count, 1), Workers.maximum)
-    let meeting = Meeting(job: job)
+    let meeting = Meeting(members: wanted, job: job)
     self.meeting = meeting
     var threads: [pthread_t] = []
     while threads.count + 1 < wanted {
@@ -70,14 +70,16 @@ package final class ThreadTeam: Sendable {
       meeting.barrier()
     }
 
-    /// Calls `body` once for each item in `0..<items`, on whichever member is free, and waits until all
-    /// have returned.
+    /// Calls `body` once for each item in `0..<items` and waits until all have returned.
+    ///
+    /// Each member begins with its part of the items and then helps others.
     @inline(__always)
     package func forEach(_ items: Int, _ body: (_ item: Int) -> Void) {
-      while true {
-        let item = meeting.nextItem()
-        if item >= items { break }
-        body(item)
+      let phase = meeting.phase
+      let shares = meeting.shares.count
+      for helped in 0..<shares {
+        let share = index + helped < shares ? index + helped : index + helped - shares
+        while let item = meeting.shares.take(from: share, of: items, phase: phase) { body(item) }
       }
       meeting.barrier()
     }
@@ -86,31 +88,41 @@ package final class ThreadTeam: Sendable {
 
 /// Where members meet: the barrier, and the items of the phase that is under way.
 private final class Meeting: Sendable {
-  /// Looks at the barrier before a member goes to sleep: some tens of microseconds.
-  private static let patience = 2000
-  /// Every so many looks a member lets others on its processor go first: one of them may be the member
-  /// that it waits for.
-  private static let looksBeforeYield = 128
+  /// Looks at the barrier before a member goes to sleep: some microseconds at most.
+  private static let patience = 16...256
+  /// A sleep so short was not worth it; a longer one says that a processor does something else.
+  private static let shortSleep = Duration.microseconds(100)
 
   let job: @Sendable (ThreadTeam.Member) -> Void
   private let count = Atomic(0)
+  /// Looks that are taken now.
+  ///
+  /// Where other programs take the processors, a member that waits awake keeps them, or another member,
+  /// from getting on; where they do not, one that sleeps wakes too late.
   private let patience = Atomic(0)
   private let isEnding = Atomic(false)
-  private let item = Atomic(0)
-  private let arrived = Atomic(0)
+  private let arrived = OwnLine(0)
   /// How many times all have met.
-  private let round = Atomic(0)
+  private let round = OwnLine(0)
   private let bed = Bed()
+  /// One share for each member; there may be more than members came.
+  let shares: ItemShares
 
-  init(job: @escaping @Sendable (ThreadTeam.Member) -> Void) {
+  init(members: Int, job: @escaping @Sendable (ThreadTeam.Member) -> Void) {
     self.job = job
+    shares = ItemShares(count: members)
+  }
+
+  /// Tells what is between two barriers from what was before; all members see the same.
+  var phase: UInt32 {
+    @inline(__always) get { UInt32(truncatingIfNeeded: round.value.load(ordering: .relaxed)) }
   }
 
   /// Lets the members in, now that their number is known.
   func open(count: Int) {
     // With more members than processors, one that waits awake keeps another from working.
     let processors = sysconf(Int32(_SC_NPROCESSORS_ONLN))
-    patience.store(count <= processors ? Self.patience : 0, ordering: .relaxed)
+    patience.store(count <= processors ? Self.patience.upperBound : 0, ordering: .relaxed)
     bed.wake { self.count.store(count, ordering: .sequentiallyConsistent) }
   }
 
@@ -120,7 +132,7 @@ private final class Meeting: Sendable {
     let member = ThreadTeam.Member(
       index: index, count: count.load(ordering: .relaxed), meeting: self)
     while true {
-      barrier()
+      wait(learns: false)
       if isEnding.load(ordering: .acquiring) { return }
       job(member)
       barrier()
@@ -132,29 +144,38 @@ private final class Meeting: Sendable {
     barrier()
   }
 
-  @inline(__always)
-  func nextItem() -> Int {
-    item.wrappingAdd(1, ordering: .relaxed).oldValue
+  func barrier() {
+    wait(learns: true)
   }
 
-  func barrier() {
-    let now = round.load(ordering: .relaxed)
+  /// Waits until all members have come.
+  ///
+  /// - Parameter learns: Whether the time that it takes tells how busy the processors are. How long a team
+  ///   rests between runs tells nothing.
+  private func wait(learns: Bool) {
+    let now = round.value.load(ordering: .relaxed)
     let members = count.load(ordering: .relaxed)
-    if arrived.wrappingAdd(1, ordering: .acquiringAndReleasing).newValue == members {
-      arrived.store(0, ordering: .relaxed)
-      item.store(0, ordering: .relaxed)
+    if arrived.value.wrappingAdd(1, ordering: .acquiringAndReleasing).newValue == members {
+      arrived.value.store(0, ordering: .relaxed)
       if members > 1 {
-        bed.wake { round.store(now + 1, ordering: .sequentiallyConsistent) }
+        bed.wake { round.value.store(now + 1, ordering: .sequentiallyConsistent) }
       } else {
-        round.store(now + 1, ordering: .relaxed)
+        round.value.store(now + 1, ordering: .relaxed)
       }
       return
     }
-    for look in 1...max(patience.load(ordering: .relaxed), 1) {
-      if round.load(ordering: .acquiring) != now { return }
-      if look % Self.looksBeforeYield == 0 { sched_yield() } else { kiln_relax() }
+    let looks = patience.load(ordering: .relaxed)
+    for _ in 0..<looks {
+      if round.value.load(ordering: .acquiring) != now { return }
+      kiln_relax()
     }
-    bed.sleep { round.load(ordering: .sequentiallyConsistent) != now }
+    let start = ContinuousClock.now
+    bed.sleep { round.value.load(ordering: .sequentiallyConsistent) != now }
+    if learns && looks > 0 {
+      let wanted = ContinuousClock.now - start < Self.shortSleep ? looks * 2 : looks / 2
+      patience.store(
+        min(max(wanted, Self.patience.lowerBound), Self.patience.upperBound), ordering: .relaxed)
+    }
   }
 }
 

@@ -40,6 +40,25 @@ import Testing
         == (0..<100).map { 20 * ($0 < 1 ? 3 : $0 < 5 ? 2 : 1) })
   }
 
+  @Test(arguments: [2, 4])
+  func `members that are done help others`(count: Int) {
+    let ledger = Ledger()
+    let team = ThreadTeam(count: count) { member in
+      member.forEach(100) { item in
+        ledger.taken.withLock { $0[item] += 1 }
+        // The first member stays at its first item until all others are done.
+        if item == 0 {
+          while ledger.taken.withLock({ $0.reduce(0, +) }) < 100 {}
+        }
+      }
+    }
+    for _ in 0..<3 {
+      team.run()
+      #expect(ledger.taken.withLock { $0 } == [Int](repeating: 1, count: 100))
+      ledger.taken.withLock { $0 = [Int](repeating: 0, count: 100) }
+    }
+  }
+
   @Test func `sleeping members wake for the next run`() async throws {
     let runs = Atomic(0)
     let counter = Ledger()

@@ -5,7 +5,9 @@
 //
 // The order of every sum is fixed, so results depend neither on threads nor on how rows are cut
 // into calls. Other than the kernels of kernels.h these use fused multiply-adds where the processor
-// has them: AVX2 and AVX-512 give the same bits, the portable form rounds once more per product.
+// has them: AVX2 and AVX-512 give the same bits, the portable form rounds once more per product. Products
+// with integer codes have other last bits where there is VNNI, which sums them exactly but for a few
+// roundings.
 #ifndef KILN_DECODING_H
 #define KILN_DECODING_H
 
@@ -38,11 +40,11 @@ struct kiln_matrix {
 
 /// Floats that an arranged vector of `n` elements takes: whole blocks of every encoding.
 size_t kiln_arranged_count(size_t n);
-/// Brings a vector into the order in which kernels of an encoding read it.
+/// Brings a vector into the order in which kernels of an encoding and instruction set read it.
 ///
 /// Weights are read as vectors of 16 dwords, each of which holds several consecutive elements; the
 /// activations that meet the first element of every dword come first, then those of the second.
-/// Filled up with zeros.
+/// Filled up with zeros. With VNNI, vectors for integer codes are split into limbs: limbs.c.
 void kiln_arrange(
     enum kiln_instruction_set set, enum kiln_encoding encoding, const float *x, size_t n,
     float *arranged);

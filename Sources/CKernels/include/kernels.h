@@ -14,7 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum kiln_instruction_set { KILN_PORTABLE = 0, KILN_AVX2 = 1, KILN_AVX512 = 2 };
+enum kiln_instruction_set {
+  KILN_PORTABLE = 0,
+  KILN_AVX2 = 1,
+  KILN_AVX512 = 2,
+  KILN_AVX512_VNNI = 3
+};
 
 /// The widest instruction set that this machine has and this file was compiled for.
 enum kiln_instruction_set kiln_best_instruction_set(void);

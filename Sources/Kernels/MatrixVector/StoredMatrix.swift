@@ -70,7 +70,7 @@ package struct StoredMatrix: @unchecked Sendable {
   /// - Parameters:
   ///   - vector: `columns` elements.
   ///   - arranged: Receives them; `arrangedCount(columns)` elements.
-  ///   - instructions: Which C kernels run.
+  ///   - instructions: Which C kernels run; the product has to run on the same.
   package func arrange(
     _ vector: Span<Float>, into arranged: inout MutableSpan<Float>,
     on instructions: InstructionSet = .best
@@ -90,7 +90,9 @@ package struct StoredMatrix: @unchecked Sendable {
   /// y = W[range] x.
   ///
   /// Each row is summed in a fixed order, whatever the range. AVX2 and AVX-512 give the same bits;
-  /// the portable kernel has no fused multiply-add and differs in the last ones.
+  /// the portable kernel has no fused multiply-add and differs in the last ones. With VNNI products of
+  /// integer codes are sums of integers: the vector is rounded to 22 bits of the largest element that is
+  /// added in the same lane, by at most 2^-22 of that.
   ///
   /// - Parameters:
   ///   - range: Rows.

@@ -88,7 +88,10 @@ extension BenchReport {
     .object(
       [
         JSONMember(key: "context", value: .integer(result.context)),
+        JSONMember(key: "tokens_per_run", value: .integer(result.tokensPerRun)),
         JSONMember(key: "tokens_per_second", value: .number(result.tokensPerSecond)),
+        JSONMember(key: "seconds_of_fastest", value: .number(result.fastest)),
+        JSONMember(key: "seconds_by_part", value: json(result.secondsOfParts)),
         JSONMember(key: "weight_bytes", value: .integer(result.weightByteCount)),
         JSONMember(key: "state_bytes", value: .integer(result.stateByteCount)),
         JSONMember(key: "read_bytes_per_second", value: .number(result.readBytesPerSecond)),

@@ -19,7 +19,10 @@ extension BenchReport {
           parts.append("KDA's share of the time, part by part\n" + linearAttentionTable)
         }
       }
-      if !decode.isEmpty { parts.append("Decoding, token by token\n" + decodeTable) }
+      if !decode.isEmpty {
+        parts.append("Decoding, token by token\n" + decodeTable)
+        parts.append("Time of each part of a token\n" + decodePartTable)
+      }
       if !products.isEmpty { parts.append("Products\n" + productTable(machine)) }
     }
     if !jobs.isEmpty { parts.append("Conversion, from the page cache\n" + jobTable) }
@@ -129,7 +132,8 @@ extension BenchReport {
 
   private var decodeTable: String {
     var table = Table([
-      ("context", .right), ("tokens/s", .right), ("ms a token", .right), ("weights", .right),
+      ("context", .right), ("tokens/s", .right), ("ms a token", .right), ("fastest", .right),
+      ("weights", .right),
       ("state", .right), ("read at", .right), ("of that", .right), ("MFLOP", .right),
       ("spread", .right), ("peak memory", .right),
     ])
@@ -137,11 +141,28 @@ extension BenchReport {
       table.add([
         Quantities.grouped(result.context), result.tokensPerSecond.decimalText(decimals: 1),
         (result.time.median * 1e3).decimalText(decimals: 3),
-        Quantities.bytes(result.weightByteCount), Quantities.bytes(result.stateByteCount),
+        (result.fastest * 1e3).decimalText(decimals: 3), Quantities.bytes(result.weightByteCount),
+        Quantities.bytes(result.stateByteCount),
         Self.giga(result.readBytesPerSecond) + " GB/s", Quantities.percent(result.shareOfBound),
         (result.operations / 1e6).decimalText(decimals: 1),
         Quantities.percent(result.time.spread), Quantities.bytes(result.peakMemoryByteCount),
       ])
+    }
+    return table.text
+  }
+
+  /// Microseconds of each part of a token.
+  private var decodePartTable: String {
+    let parts = ModelPart.allCases.filter { part in
+      decode.contains { $0.secondsOfParts[part] != nil }
+    }
+    var table = Table([("context", .right)] + parts.map { ($0.rawValue + ", µs", .right) })
+    for result in decode {
+      table.add(
+        [Quantities.grouped(result.context)]
+          + parts.map { part in
+            result.secondsOfParts[part].map { ($0 * 1e6).decimalText(decimals: 1) } ?? ""
+          })
     }
     return table.text
   }

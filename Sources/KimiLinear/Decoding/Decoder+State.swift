@@ -74,6 +74,16 @@ extension Decoder {
     }
   }
 
+  /// Forgets the latents of the tokens behind a context, to measure again what a token costs there.
+  ///
+  /// States of KDA stay what they are, so what follows is no text.
+  ///
+  /// - Precondition: The context is no longer than the sequence.
+  package func rewind(to tokens: Int) {
+    precondition((0...tokenCount).contains(tokens), "a context that is not here")
+    tokenCount = tokens
+  }
+
   private func fill(_ cache: SharedFloats, tokens: Int, from noise: SyntheticNumbers) {
     guard let dimensions = model.configuration.latentAttention else { return }
     let (width, used) = (AbsorbedAttention(dimensions).width, dimensions.cacheWidth)

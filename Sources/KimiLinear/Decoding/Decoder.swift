@@ -130,6 +130,18 @@ package final class Decoder {
     tokenCount += 1
   }
 
+  /// Has the clock run in the steps of `body`.
+  ///
+  /// - Returns: Seconds that each part of the model took in them.
+  /// - Throws: What `body` throws.
+  package func secondsOfParts(_ body: () throws -> Void) rethrows -> [ModelPart: Double] {
+    let before = step.clock.seconds
+    step.isTimed.store(true, ordering: .relaxed)
+    defer { step.isTimed.store(false, ordering: .relaxed) }
+    try body()
+    return step.clock.seconds.merging(before) { $0 - $1 }
+  }
+
   private func check(_ token: Int) throws(ModelError) {
     let size = model.configuration.vocabularySize
     guard (0..<size).contains(token) else {

@@ -29,8 +29,8 @@ extension DecodingStep {
     }
   }
 
-  /// The chosen experts and the shared ones, added to the residual stream.
-  func mixture(
+  /// Scores of all experts, and gate and up of the shared ones.
+  func route(
     _ layer: DecodingPlan.ExpertsPlan, _ scratch: MemberScratch, _ member: ThreadTeam.Member
   ) {
     let memory = memory
@@ -50,6 +50,13 @@ extension DecodingStep {
         }
       }
     }
+  }
+
+  /// The chosen experts and the shared ones, added to the residual stream.
+  func mixture(
+    _ layer: DecodingPlan.ExpertsPlan, _ scratch: MemberScratch, _ member: ThreadTeam.Member
+  ) {
+    var vector = PhaseVector(place: scratch.normalized)
     choose(layer, scratch)
     let itemsPerExpert = itemCount(layer.width, layer.rowsPerItem)
     member.forEach(layer.perToken * itemsPerExpert) { item in

@@ -19,6 +19,10 @@ final class DecodingStep: Sendable {
   let scratches: [MemberScratch]
   /// Tokens before the one that is computed.
   let position = Atomic(0)
+  /// Whether the clock runs.
+  let isTimed = Atomic(false)
+  /// Where the time of timed steps went, as the first member saw it.
+  let clock = PartClock()
 
   init(
     plan: DecodingPlan, configuration: ModelConfiguration, memory: SharedFloats,
@@ -35,20 +39,33 @@ final class DecodingStep: Sendable {
   func run(_ member: ThreadTeam.Member) {
     let scratch = scratches[member.index]
     let position = position.load(ordering: .relaxed)
+    let clock = member.index == 0 && isTimed.load(ordering: .relaxed) ? clock : nil
+    clock?.resume()
     for index in plan.layers.indices {
       normalize(plan.layers[index].inputNorm, scratch)
       switch plan.layers[index].attention {
-      case .linear(let linear): advance(linear, position, scratch, member)
-      case .latent(let latent): attend(latent, position, scratch, member)
+      case .linear(let linear):
+        advance(linear, position, scratch, member)
+        clock?.ended(.kda)
+      case .latent(let latent):
+        attend(latent, position, scratch, member)
+        clock?.ended(.mla)
       }
       normalize(plan.layers[index].feedForwardNorm, scratch)
       switch plan.layers[index].feedForward {
-      case .dense(let matrices): feedForward(matrices, scratch, member)
-      case .experts(let experts): mixture(experts, scratch, member)
+      case .dense(let matrices):
+        feedForward(matrices, scratch, member)
+        clock?.ended(.dense)
+      case .experts(let experts):
+        route(experts, scratch, member)
+        clock?.ended(.router)
+        mixture(experts, scratch, member)
+        clock?.ended(.experts)
       }
     }
     normalize(plan.finalNorm, scratch)
     multiply(plan.head, by: PhaseVector(place: scratch.normalized), scratch, member)
+    clock?.ended(.head)
   }
 
   /// The residual stream, normalised by each member for itself: that is shorter than a barrier.

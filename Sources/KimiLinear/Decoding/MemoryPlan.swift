@@ -42,13 +42,19 @@ struct RowBlock: Sendable {
   /// Where the products go, in the memory of the decoder.
   let output: Range<Int>
 
-  /// Bytes of weights that a block has about: some microseconds of work.
-  private static let byteCount = 1 << 15
+  /// Bytes of weights that a block has about: less than a microsecond of work.
+  private static let byteCount = 12 << 10
 
   /// Rows of a matrix that make a block.
+  ///
+  /// Small matrices are cut into equal parts, a power of two of them, so that members have equally much to
+  /// do.
   static func rowCount(of matrix: StoredMatrix) -> Int {
-    let rows = byteCount / max(matrix.rowByteCount, 1)
-    return min(max(rows / 8 * 8, 8), 512)
+    let bytes = matrix.rows * max(matrix.rowByteCount, 1)
+    let parts = max(bytes / byteCount, 1)
+    let power = 1 << (Int.bitWidth - 1 - parts.leadingZeroBitCount)
+    let rows = (matrix.rows + power - 1) / power
+    return min(max((rows + 7) / 8 * 8, 8), MemberScratch.rowCount)
   }
 
   /// The blocks of some rows of a matrix.

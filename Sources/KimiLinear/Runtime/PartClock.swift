@@ -39,6 +39,11 @@ package final class PartClock: Sendable {
   /// Starts now.
   package init() {}
 
+  /// Says that what passed since the last part is nobody's.
+  package func resume() {
+    state.withLock { $0.last = .now }
+  }
+
   /// Says that a part has just ended.
   package func ended(_ part: ModelPart) {
     let now = ContinuousClock.now
