@@ -68,9 +68,12 @@ struct CalibrateTests {
     try expectFailure(
       quantize("x", "model.kiln"), Code.missingInput, naming: "model.kiln", in: scratch)
 
-    // One weight of the model is another one.
+    // One weight of the model is another one: the first behind the header, whose length comes first.
     try scratch.copy(Fixture.nano, as: "other", changing: ["model.safetensors"])
-    try scratch.edit("other/model.safetensors") { $0[$0.count - 4096] ^= 1 }
+    try scratch.edit("other/model.safetensors") { bytes in
+      let header = bytes.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) }
+      bytes[bytes.startIndex + 8 + header] ^= 1
+    }
     let other = ["quantize", "other"] + quantize("x", "saved").dropFirst(2)
     try expectFailure(other, Code.badData, naming: "another model", in: scratch)
 
@@ -112,9 +115,10 @@ struct CalibrateTests {
     try expectFailure(
       quantize("x", "text.txt") + ["--calibration-context", "1"], Code.usage,
       naming: "--calibration-context", in: scratch)
-    // The text has some 400 tokens, the window 512: it is one window.
+    // Shorter than a window of 512 tokens: it is one window.
+    try scratch.write(String(repeating: "The kiln is hot. ", count: 20), to: "short.txt")
     let result = try expectSuccess(
-      quantize("x.kiln", "text.txt") + ["--json"], in: scratch.folder)
+      quantize("x.kiln", "short.txt") + ["--json"], in: scratch.folder)
     let calibration = try #require(try result.json()["calibration"] as? [String: Any])
     let sample = try #require(calibration["sample"] as? [String: Any])
     #expect(sample["windows"] as? Int == 1)
