@@ -89,10 +89,17 @@ struct Quantize: ParsableCommand {
   ) throws -> SchemeAllocation? {
     guard let bitsPerWeight = recipeOptions.targetBpw else { return nil }
     guard let calibration else { throw UsageError("--target-bpw needs a text: --calibration FILE") }
+    let method = recipeOptions.method ?? .gptq
+    if let known = calibration.sensitivities, known.method != method {
+      common.warn([
+        "the saved calibration tells what parts lose with \(known.method.rawValue);"
+          + " for \(method.rawValue) it is measured again"
+      ])
+    }
     let printer = common.progressPrinter()
     let allocation = try SchemeAllocation(
       checked, sample: calibration.sample, known: calibration.sensitivities,
-      bitsPerWeight: bitsPerWeight, method: recipeOptions.method ?? .gptq,
+      bitsPerWeight: bitsPerWeight, method: method,
       options: Model.Options(kernel: .chunkwise(chunk: 16), workers: common.workers),
       progress: printer.show)
     printer.finish()

@@ -49,6 +49,11 @@ struct CalibrateTests {
     try expectSuccess(
       ["quantize", "in.kiln", "c.kiln", "--target-bpw", "6", "--calibration", "saved"],
       in: scratch.folder)
+    // What parts lose was measured with another method.
+    let again = try expectSuccess(
+      ["quantize", "model", "d.kiln", "--target-bpw", "6", "--method", "search"]
+        + ["--calibration", "saved"], in: scratch.folder)
+    #expect(again.warnings.contains { $0.contains("measured again") })
   }
 
   @Test("a saved calibration that does not fit is refused")
