@@ -198,7 +198,9 @@ package final class KilnWriter {
     guard let compressor else { return }
     for block in compressor.takeBlocks() {
       if block.beginsEntry {
-        try output.pad(to: KilnLayout.roundUp(output.byteCount, KilnLayout.entryAlignment))
+        // A shard without files begins with a compressed entry: the room for the header is in front of it.
+        let end = max(output.byteCount, KilnPrelude.byteCount + layout.headerByteCount)
+        try output.pad(to: KilnLayout.roundUp(end, KilnLayout.entryAlignment))
       }
       try output.write(block.stored)
       if let extent = compressor.record(block, end: output.byteCount) { complete(extent) }
