@@ -93,16 +93,18 @@ package struct Packing: Sendable {
     var report = Report(
       statistics: [QuantizationStatistics](
         repeating: QuantizationStatistics(), count: plan.items.count))
-    let calibrated = try plan.calibration.map { calibration in
-      try SequentialQuantizer(
-        plan.source, targets: plan.targets, sample: calibration.sample,
-        rounding: calibration.rounding,
-        options: Model.Options(kernel: Self.calibrationKernel, workers: workers),
-        progress: progress)
-    }
-    var run = PackingRun(
+    var run = try PackingRun(
       plan: plan, workers: workers, target: target, journal: journal, progress: progress,
-      totalByteCount: plan.items.reduce(0) { $0 + $1.stored.byteCount }, calibrated: calibrated)
+      totalByteCount: plan.items.reduce(0) { $0 + $1.stored.byteCount }
+    ) {
+      try plan.calibration.map { calibration in
+        try SequentialQuantizer(
+          plan.source, targets: plan.targets, sample: calibration.sample,
+          rounding: calibration.rounding,
+          options: Model.Options(kernel: Self.calibrationKernel, workers: workers),
+          progress: progress)
+      }
+    }
     for shard in plan.shards {
       report.fileByteCount += try run.write(shard)
       report.fileCount += 1
@@ -110,7 +112,7 @@ package struct Packing: Sendable {
     for (item, statistics) in run.statistics { report.statistics[item] = statistics }
     report.resumedTensorCount = run.resumedTensorCount
     for file in checkpoint.dataFiles { try file.checkSize() }
-    if let calibrated, let calibration = plan.calibration {
+    if let calibrated = run.calibrated, let calibration = plan.calibration {
       let evidence = try evidence(of: calibrated)
       report.evidence = evidence
       run.describe(calibration: calibration.json(with: evidence))

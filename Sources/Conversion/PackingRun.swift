@@ -17,8 +17,10 @@ struct PackingRun {
   private let journal: Journal
   private let progress: Progress.Handler
   private let totalByteCount: Int
+  /// Begins a calibration; gives nil without a text.
+  private let calibrate: () throws -> SequentialQuantizer?
   /// Quantizes by a calibration text; nil without one.
-  private let calibrated: SequentialQuantizer?
+  private(set) var calibrated: SequentialQuantizer?
 
   /// Entries of an earlier run that were not looked at yet.
   private var former: ArraySlice<Journal.Record>
@@ -36,9 +38,10 @@ struct PackingRun {
   init(
     plan: PackingPlan, workers: Workers, target: PackingTarget, journal: Journal,
     progress: @escaping Progress.Handler, totalByteCount: Int,
-    calibrated: SequentialQuantizer? = nil
-  ) {
-    self.calibrated = calibrated
+    calibrate: @escaping () throws -> SequentialQuantizer?
+  ) throws {
+    self.calibrate = calibrate
+    calibrated = try calibrate()
     self.plan = plan
     self.workers = workers
     self.target = target
@@ -79,6 +82,8 @@ struct PackingRun {
       try journal.keep(keptEntries)
       try output.resume(at: 0)
       writer = KilnWriter(shard.plainLayout, to: output)
+      // Matrices that were fetched are gone: to keep them would take the memory of the whole file.
+      calibrated = try calibrate()
       completedByteCount -= plan.items[shard.items].reduce(0) { $0 + $1.stored.byteCount }
       try fill(writer, with: shard)
     }

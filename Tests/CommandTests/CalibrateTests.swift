@@ -131,6 +131,21 @@ struct CalibrateTests {
     #expect(result.warnings.contains { $0.contains("tokens to calibrate by") })
   }
 
+  @Test("files that compression does not make smaller are quantized again")
+  func compression() throws {
+    // Found by reading: matrices were fetched a second time from a calibration that had handed them out.
+    let command =
+      ["quantize", "model", "OUT", "--method", "gptq", "--calibration", "text.txt"] + sampling
+      + ["--scheme", "int5-g128", "--set", "embedding=int5-g128", "--shard-size", "200KB"]
+    func run(_ output: String, _ more: [String] = []) throws {
+      try expectSuccess(command.map { $0 == "OUT" ? output : $0 } + more, in: scratch.folder)
+    }
+    try run("plain")
+    try run("compressed", ["--compress", "zstd:1"])
+    try expectSuccess(["verify", "compressed"], in: scratch.folder)
+    try expectSuccess(["verify", "compressed", "--against", "plain"], in: scratch.folder)
+  }
+
   @Test("shards say by which text they were calibrated")
   func shards() throws {
     try expectSuccess(
