@@ -42,21 +42,9 @@ package struct CalibratedRounding: Sendable {
     _ weights: Matrix, as encoding: TensorEncoding, metric: RoundingMetric, workers: Workers,
     on instructions: InstructionSet = .best
   ) -> Result {
-    guard case .quantized(let bits, _) = encoding else {
-      preconditionFailure("\(encoding) is not an integer encoding")
+    roundPanels(weights, as: encoding, inputs: metric.dimension, workers: workers) {
+      round($0, group: $1, bits: $2, metric: metric, instructions)
     }
-    precondition(
-      metric.dimension == weights.columns && encoding.fits(columns: weights.columns),
-      "rows of \(weights.columns) as \(encoding)")
-    let group = encoding.groupSize(columns: weights.columns)
-    let panels = (weights.rows + WeightPanel.rows - 1) / WeightPanel.rows
-    let rounded = workers.map(panels) { index in
-      round(
-        WeightPanel(weights, first: index * WeightPanel.rows), group: group, bits: bits,
-        metric: metric, instructions)
-    }
-    return Self.gather(
-      rounded, rows: weights.rows, columns: weights.columns, group: group, bits: bits)
   }
 
   /// Rounds to the nearest codes of the scales whose squared errors, weighted by column, are least.
@@ -73,18 +61,27 @@ package struct CalibratedRounding: Sendable {
     _ weights: Matrix, as encoding: TensorEncoding, importance: [Float], workers: Workers,
     on instructions: InstructionSet = .best
   ) -> Result {
+    roundPanels(weights, as: encoding, inputs: importance.count, workers: workers) {
+      Self.search($0, group: $1, bits: $2, importance: importance, instructions)
+    }
+  }
+
+  /// Rounds panels of sixteen rows on all threads, and puts them together.
+  private func roundPanels(
+    _ weights: Matrix, as encoding: TensorEncoding, inputs: Int, workers: Workers,
+    _ round: @Sendable (_ panel: WeightPanel, _ group: Int, _ bits: Int) -> RoundedPanel
+  ) -> Result {
+    // Callers decide by the encoding before they come here; no input leads to this.
     guard case .quantized(let bits, _) = encoding else {
       preconditionFailure("\(encoding) is not an integer encoding")
     }
     precondition(
-      importance.count == weights.columns && encoding.fits(columns: weights.columns),
+      inputs == weights.columns && encoding.fits(columns: weights.columns),
       "rows of \(weights.columns) as \(encoding)")
     let group = encoding.groupSize(columns: weights.columns)
     let panels = (weights.rows + WeightPanel.rows - 1) / WeightPanel.rows
     let rounded = workers.map(panels) { index in
-      Self.search(
-        WeightPanel(weights, first: index * WeightPanel.rows), group: group, bits: bits,
-        importance: importance, instructions)
+      round(WeightPanel(weights, first: index * WeightPanel.rows), group, bits)
     }
     return Self.gather(
       rounded, rows: weights.rows, columns: weights.columns, group: group, bits: bits)
