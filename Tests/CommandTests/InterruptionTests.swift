@@ -132,13 +132,15 @@ struct InterruptionTests {
   func nohup() throws {
     let running = try Tool.start(
       [
-        "-c", "trap '' HUP; exec \"$0\" quantize model out.kiln --scheme int4-g32",
+        "-c",
+        "trap '' HUP; : > ready; exec \"$0\" quantize model out.kiln --scheme int4-g32",
         Tool.binary.path,
       ],
       in: scratch.folder, program: "/bin/sh")
+    while running.isRunning, try !scratch.listing().contains("ready") { usleep(1_000) }
     for _ in 0..<10 {
-      usleep(10_000)
       running.send(SIGHUP)
+      usleep(10_000)
     }
     let result = try running.wait()
     #expect(result.status == 0, "\(result.errors)")

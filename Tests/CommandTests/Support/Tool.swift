@@ -67,27 +67,32 @@ enum Tool {
   ///   - environment: Variables to set.
   ///   - redirection: Redirections in the language of the shell, such as `>/dev/full`.
   ///   - program: Another program, for what only a shell can do.
+  ///   - seconds: Time that it may take; nil for the usual.
   /// - Returns: What it wrote and how it ended.
   /// - Throws: If it cannot be started.
   @discardableResult
   static func run(
     _ arguments: [String], input: String = "", in folder: URL? = nil,
-    environment: [String: String] = [:], redirection: String = "", program: String = binary.path
+    environment: [String: String] = [:], redirection: String = "", program: String = binary.path,
+    seconds: Double? = nil
   ) throws -> Result {
     try start(
       arguments, input: input, in: folder, environment: environment, redirection: redirection,
-      program: program
+      program: program, seconds: seconds
     ).wait()
   }
 
   /// Starts the program.
   static func start(
     _ arguments: [String], input: String = "", in folder: URL? = nil,
-    environment: [String: String] = [:], redirection: String = "", program: String = binary.path
+    environment: [String: String] = [:], redirection: String = "", program: String = binary.path,
+    seconds: Double? = nil
   ) throws -> Running {
-    Running(
+    var limits = ToolProcess.Limits()
+    limits.seconds = seconds ?? limits.seconds
+    return Running(
       process: try ToolProcess(
         program, arguments, input: Array(input.utf8), in: folder?.path, environment: environment,
-        redirection: redirection))
+        redirection: redirection, limits: limits))
   }
 }
