@@ -38,4 +38,11 @@ static inline void kiln_keep_freed_memory(void) {
 #endif
 }
 
+// Has the allocator of glibc give pages that hold nothing back to the system.
+static inline void kiln_give_back_freed_memory(void) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 #endif

@@ -4,49 +4,71 @@ import KilnFormat
 package import TensorCore
 
 /// A named tensor of a checkpoint: what it is, and a way to its bytes.
+///
+/// A copy is a reference: checkpoints have tens of thousands of tensors, and every plan and table that is made
+/// for one has a place for each.
 package struct StoredTensor: Sendable {
+  private final class Description: Sendable {
+    let name: ExactString
+    let sourceDType: DType
+    let content: Content
+
+    init(name: ExactString, sourceDType: DType, content: Content) {
+      self.name = name
+      self.sourceDType = sourceDType
+      self.content = content
+    }
+  }
+
   private enum Content {
     case inPlace(EncodedTensor)
-    /// Kept apart: this is large and rare, and tables have a place for every tensor.
+    /// Kept apart: this is large and rare, and there is a place for every tensor.
     indirect case compressed(KilnFile, KilnHeader.TensorEntry)
   }
 
+  private let description: Description
+
   /// Its name.
-  package let name: ExactString
+  package var name: ExactString { description.name }
+
   /// How values are written.
-  package let encoding: TensorEncoding
+  package var encoding: TensorEncoding {
+    switch description.content {
+    case .inPlace(let tensor): tensor.encoding
+    case .compressed(_, let entry): entry.encoding
+    }
+  }
+
   /// Dimensions, row-major.
-  package let shape: TensorShape
+  package var shape: TensorShape {
+    switch description.content {
+    case .inPlace(let tensor): tensor.shape
+    case .compressed(_, let entry): entry.shape
+    }
+  }
+
   /// Element type in the checkpoint that the weights came from; for quantized tensors it tells
   /// what they were before.
-  package let sourceDType: DType
-  private let content: Content
+  package var sourceDType: DType { description.sourceDType }
 
   /// A tensor whose bytes can be used where they are.
   package init(name: ExactString, tensor: EncodedTensor, sourceDType: DType) {
-    self.name = name
-    encoding = tensor.encoding
-    shape = tensor.shape
-    self.sourceDType = sourceDType
-    content = .inPlace(tensor)
+    description = Description(name: name, sourceDType: sourceDType, content: .inPlace(tensor))
   }
 
   /// A tensor of a packed file.
   ///
   /// - Throws: `KilnFormatError`.
   init(_ entry: KilnHeader.TensorEntry, in file: KilnFile) throws {
-    name = entry.name
-    encoding = entry.encoding
-    shape = entry.shape
-    sourceDType = entry.sourceDType
-    content =
-      entry.extent.blockByteCounts == nil
-      ? .inPlace(try file.load(entry, workers: Workers(count: 1))) : .compressed(file, entry)
+    description = Description(
+      name: entry.name, sourceDType: entry.sourceDType,
+      content: entry.extent.blockByteCounts == nil
+        ? .inPlace(try file.load(entry, workers: Workers(count: 1))) : .compressed(file, entry))
   }
 
   /// Bytes in its encoding.
   package var byteCount: Int {
-    switch content {
+    switch description.content {
     case .inPlace(let tensor): tensor.region.byteCount
     case .compressed: encoding.byteCount(shape) ?? 0
     }
@@ -54,7 +76,7 @@ package struct StoredTensor: Sendable {
 
   /// Bytes in its file: fewer if it is compressed.
   package var storedByteCount: Int {
-    switch content {
+    switch description.content {
     case .inPlace(let tensor): tensor.region.byteCount
     case .compressed(_, let entry): entry.extent.range.count
     }
@@ -62,12 +84,12 @@ package struct StoredTensor: Sendable {
 
   /// The tensor over its bytes in the file; nil if it is compressed.
   package var inPlace: EncodedTensor? {
-    if case .inPlace(let tensor) = content { tensor } else { nil }
+    if case .inPlace(let tensor) = description.content { tensor } else { nil }
   }
 
   /// Whether its bytes must be unpacked into memory before they can be used.
   package var isCompressed: Bool {
-    if case .compressed = content { true } else { false }
+    if case .compressed = description.content { true } else { false }
   }
 
   /// The tensor with its bytes: in place at once, or unpacked into memory.
@@ -76,7 +98,7 @@ package struct StoredTensor: Sendable {
   /// - Returns: The tensor; unpacked memory lives as long as that.
   /// - Throws: `KilnFormatError` for a damaged block, `FileError` if there is no memory.
   package func load(workers: Workers) throws -> EncodedTensor {
-    switch content {
+    switch description.content {
     case .inPlace(let tensor): tensor
     case .compressed(let file, let entry): try file.load(entry, workers: workers)
     }

@@ -13,6 +13,17 @@ final class ChunkBuffers: Sendable {
   private let bytes = Mutex<[[UInt8]]>([])
   private let values = Mutex<[[Float]]>([])
 
+  /// Takes the memory of a whole conversion at once, so that it does not grow while that goes on.
+  ///
+  /// - Parameters:
+  ///   - count: Chunks that are on their way at a time.
+  ///   - byteCount: Size of the largest of them.
+  init(count: Int, byteCount: Int) {
+    bytes.withLock { bytes in
+      bytes = (0..<count).map { _ in [UInt8](repeating: 0, count: byteCount) }
+    }
+  }
+
   /// A buffer of at least so many bytes, whatever is in it.
   func takeBytes(_ count: Int) -> [UInt8] {
     let buffer = bytes.withLock { $0.popLast() } ?? []

@@ -10,13 +10,13 @@ import TensorCore
 /// One thread writes what is ready while the others read and convert what comes next. Memory holds
 /// the chunks between the two, whatever the checkpoint's size; a compressed tensor is unpacked as a whole.
 struct ConversionStream {
-  /// Chunks that are at work or wait to be written.
-  private static let chunksAhead = 24
+  /// Chunks that are at work or wait to be written, for each thread.
+  private static let chunksAhead = 2
 
   /// About how much memory a stream takes, in bytes: the largest tensor, were it compressed, the chunks
   /// that wait, blocks of float32 values, and the process itself.
   static func peakMemoryByteCount(largestTensor: Int, workers: Workers) -> Int {
-    let results = chunksAhead * TensorChunk.maximumElementCount * 4
+    let results = chunksAhead * workers.count * TensorChunk.maximumElementCount * 4
     let values = workers.count * TensorChunk.maximumElementCount * 4
     return largestTensor + results + values + 32 << 20
   }
@@ -48,30 +48,40 @@ struct ConversionStream {
   /// Converts tensors, one after the other.
   ///
   /// - Parameters:
-  ///   - jobs: What to convert.
+  ///   - jobs: What to convert; made when they are needed, if need be.
   ///   - progress: Told after each chunk.
   ///   - write: Called with the bytes of all tensors, in order; nothing else is written between.
-  ///   - finished: Called when a tensor's bytes have all been written.
+  ///   - finished: Called with the index of a job when its bytes have all been written.
   /// - Throws: What `write` and `finished` throw, or what is wrong with the source.
-  func run(
-    _ jobs: [Job], progress: Progress.Handler,
+  func run<Jobs: RandomAccessCollection<Job>>(
+    _ jobs: Jobs, progress: Progress.Handler,
     write: (RawSpan) throws -> Void,
     finished: (_ job: Int, QuantizationStatistics) throws -> Void
-  ) throws {
+  ) throws where Jobs.Index == Int {
     let total = jobs.reduce(0) { $0 + $1.stored.byteCount }
     var completed = 0
-    var started = 0
+    var started = jobs.startIndex
     var waiting: ArraySlice<Step> = []
     // What was measured of matrices that were quantized before they came here.
     var measured: [Int: QuantizationStatistics] = [:]
     // Scales follow all codes of a tensor, so those of a long one wait here.
     var scales: [UInt8] = []
     var statistics = QuantizationStatistics()
-    let buffers = ChunkBuffers()
+    let ahead = Self.chunksAhead * workers.count
+    let buffers = ChunkBuffers(
+      count: ahead + 1,
+      byteCount: jobs.reduce(0) { largest, job in
+        max(
+          largest,
+          TensorChunk.largestByteCount(
+            of: job.stored.shape, from: job.stored.encoding, to: job.encoding))
+      })
+    // The buffer of the chunk before: only now does nothing else refer to it, and it is written over in place.
+    var spent: [UInt8] = []
     try workers.inOrder(
-      ahead: Self.chunksAhead,
+      ahead: ahead,
       next: {
-        while waiting.isEmpty, started < jobs.count {
+        while waiting.isEmpty, started < jobs.endIndex {
           let job = jobs[started]
           if let calibrated, job.encoding != job.stored.encoding,
             calibrated.reaches(job.stored.name)
@@ -89,9 +99,10 @@ struct ConversionStream {
       },
       transform: { step in (step, Result { try step.chunk.convert(buffers) }) },
       consume: { step, outcome in
+        buffers.giveBack(spent)
         let result = try outcome.get()
+        spent = result.codes
         unsafe try write(result.codes.span.bytes.extracting(0..<result.codeByteCount))
-        buffers.giveBack(result.codes)
         scales += result.scales
         statistics = statistics + result.statistics
         completed += measured[step.job] == nil ? result.sourceByteCount : 0

@@ -25,7 +25,7 @@ package struct Packing: Sendable {
   /// What happened to the tensors.
   package struct Report: Sendable {
     /// One entry for each item of the plan; for tensors that were kept, only what is not finite.
-    package fileprivate(set) var statistics: [QuantizationStatistics]
+    package fileprivate(set) var statistics: [QuantizationStatistics] = []
     /// Bytes of all files that were written.
     package fileprivate(set) var fileByteCount = 0
     /// Files that were written.
@@ -90,9 +90,7 @@ package struct Packing: Sendable {
       for: target.place,
       job: plan.job,
       resuming: resuming)
-    var report = Report(
-      statistics: [QuantizationStatistics](
-        repeating: QuantizationStatistics(), count: plan.items.count))
+    var report = Report()
     var run = try PackingRun(
       plan: plan, workers: workers, target: target, journal: journal, progress: progress,
       totalByteCount: plan.items.reduce(0) { $0 + $1.stored.byteCount }
@@ -105,11 +103,12 @@ package struct Packing: Sendable {
           progress: progress)
       }
     }
+    FreedMemory.giveBack()
     for shard in plan.shards {
       report.fileByteCount += try run.write(shard)
       report.fileCount += 1
     }
-    for (item, statistics) in run.statistics { report.statistics[item] = statistics }
+    report.statistics = run.statistics.map { $0 ?? QuantizationStatistics() }
     report.resumedTensorCount = run.resumedTensorCount
     for file in checkpoint.dataFiles { try file.checkSize() }
     if let calibrated = run.calibrated, let calibration = plan.calibration {

@@ -58,17 +58,23 @@ package struct PackingPlan: Sendable {
     private(set) var items: Range<Int>
     /// Where everything is.
     let layout: KilnLayout
-    /// The same without compression, for when that is not larger.
-    let plainLayout: KilnLayout
+    /// Size of the file in bytes without compression.
+    let plainByteCount: Int
+    /// The same without compression, for when that is not larger; nil never, as `layout` is there.
+    let plainLayout: @Sendable () -> KilnLayout?
     /// Files that travel inside.
     var fileCount: Int { layout.header.files.count }
     /// Files and tensors.
     var entryCount: Int { fileCount + items.count }
 
-    init(fileName: String, items: Range<Int>, layout: KilnLayout, plainLayout: KilnLayout) {
+    init(
+      fileName: String, items: Range<Int>, layout: KilnLayout, plainByteCount: Int,
+      plainLayout: @escaping @Sendable () -> KilnLayout?
+    ) {
       self.fileName = fileName
       self.items = items
       self.layout = layout
+      self.plainByteCount = plainByteCount
       self.plainLayout = plainLayout
     }
 
@@ -88,14 +94,15 @@ package struct PackingPlan: Sendable {
   package let options: Options
   /// The text by which matrices are quantized; nil without one.
   package let calibration: CalibrationText?
-  /// What becomes of all matrices that are quantized now, those of other shards too.
+  /// What becomes of all matrices that are quantized now, those of other shards too; none without a
+  /// calibration.
   let targets: [ExactString: SequentialQuantizer.Target]
   let shards: [Shard]
   /// A checksum of everything that was decided.
   let digest: UInt64
 
   /// Bytes of all files together; with compression at most.
-  package var fileByteCount: Int { shards.reduce(0) { $0 + $1.plainLayout.fileByteCount } }
+  package var fileByteCount: Int { shards.reduce(0) { $0 + $1.plainByteCount } }
   /// Number of files.
   package var shardCount: Int { shards.count }
   /// Whether the output is a folder of shards.
@@ -124,6 +131,7 @@ package struct PackingPlan: Sendable {
         throw ConversionError.needsCalibration(
           checkpoint.path, name: item.stored.name.text, method: item.method.rawValue)
       }
+      guard calibration != nil else { continue }
       targets[item.stored.name] = SequentialQuantizer.Target(
         encoding: item.encoding, method: item.method)
     }

@@ -30,8 +30,8 @@ struct PackingRun {
   /// The file that is complete but for its name, if the output is a single one.
   private var last: KilnWriter?
 
-  /// What was measured, by item of the plan.
-  private(set) var statistics: [Int: QuantizationStatistics] = [:]
+  /// What was measured of each item of the plan; nil of what is not written yet.
+  private(set) var statistics: [QuantizationStatistics?]
   /// Tensors that an earlier run had written.
   private(set) var resumedTensorCount = 0
 
@@ -49,6 +49,7 @@ struct PackingRun {
     self.progress = progress
     self.totalByteCount = totalByteCount
     former = journal.records[...]
+    statistics = Array(repeating: nil, count: plan.items.count)
   }
 
   /// Writes one file, or what an earlier run left to be written of it.
@@ -74,14 +75,17 @@ struct PackingRun {
     }
     try fill(writer, with: shard)
     if shard.layout.isCompressed,
-      try writer.finish() >= shard.plainLayout.fileByteCount || !writer.hasCompressedEntries
+      try writer.finish() >= shard.plainByteCount || !writer.hasCompressedEntries
     {
       // Compression has not earned its place; then the file is to be as if nobody had asked for it.
       keptEntries = start
       resumedTensorCount = resumedBefore
       try journal.keep(keptEntries)
       try output.resume(at: 0)
-      writer = KilnWriter(shard.plainLayout, to: output)
+      guard let plainLayout = shard.plainLayout() else {
+        throw ConversionError.tooLarge(plan.source.checkpoint.path)
+      }
+      writer = KilnWriter(plainLayout, to: output)
       // Matrices that were fetched are gone: to keep them would take the memory of the whole file.
       calibrated = try calibrate()
       completedByteCount -= plan.items[shard.items].reduce(0) { $0 + $1.stored.byteCount }
@@ -136,29 +140,27 @@ struct PackingRun {
       }
     }
     let firstItem = shard.items.lowerBound + max(0, notes.noted - shard.fileCount)
-    let jobs = plan.items[firstItem..<shard.items.upperBound].map { item in
-      ConversionStream.Job(stored: item.stored, encoding: item.encoding, method: item.method)
-    }
+    let items = plan.items[firstItem..<shard.items.upperBound]
     let isLossless = !plan.items.contains { $0.encoding != $0.stored.encoding }
     let stream = ConversionStream(
       workers: workers, activity: isLossless ? "convert" : "quantize",
       integrity: PackedIntegrity(plan.source.checkpoint), countsNonFinite: !isLossless,
       calibrated: calibrated)
-    var measured: [Int: QuantizationStatistics] = [:]
     let (done, total, progress) = (completedByteCount, totalByteCount, progress)
     try stream.run(
-      jobs,
+      items.lazy.map { item in
+        ConversionStream.Job(stored: item.stored, encoding: item.encoding, method: item.method)
+      },
       progress: { progress($0.offset(by: done, of: total)) },
       write: { try writer.write($0) },
-      finished: { job, statistics in
-        measured[firstItem + job] = statistics
-        try notes.note(measured)
+      finished: { item, measured in
+        statistics[item] = measured
+        try notes.note(statistics)
       })
     _ = try writer.finish()
-    try notes.note(measured)
+    try notes.note(statistics)
     keptEntries += shard.entryCount - notes.first
-    statistics.merge(measured) { $1 }
-    completedByteCount += jobs.reduce(0) { $0 + $1.stored.byteCount }
+    completedByteCount += items.reduce(0) { $0 + $1.stored.byteCount }
   }
 }
 
@@ -180,7 +182,8 @@ private struct EntryNotes {
     noted = first
   }
 
-  mutating func note(_ measured: [Int: QuantizationStatistics]) throws {
+  /// - Parameter measured: What was measured of each item of the plan.
+  mutating func note(_ measured: [QuantizationStatistics?]) throws {
     while noted < writer.completeEntries {
       var statistics = QuantizationStatistics()
       if noted >= shard.fileCount {

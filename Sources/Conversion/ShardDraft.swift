@@ -7,7 +7,7 @@ import Quantization
 import TensorCore
 
 /// How the tensors of a packed model are divided over files, and what each file will look like.
-struct ShardDraft {
+struct ShardDraft: Sendable {
   let items: [PackingPlan.Item]
   let options: PackingPlan.Options
   let producer: String
@@ -18,6 +18,8 @@ struct ShardDraft {
   let calibrationRoom: Int
   let files: [AuxiliaryFile]
   let assemblies: [KilnHeader.Assembly]
+  /// Which tensors are in which file.
+  let parts: [Range<Int>]
   /// Whether the tensor belongs to the same expert as the one before it.
   private let continuesRun: [Bool]
 
@@ -40,13 +42,17 @@ struct ShardDraft {
     continuesRun = orders.indices.map { index in
       index > 0 && orders[index].continuesExpert(of: orders[index - 1])
     }
+    parts = Self.parts(
+      of: items, limit: options.shardByteCount, continuesRun: continuesRun)
   }
 
-  /// Runs of tensors, each for a file: as many as fit, and no expert is cut.
+  /// Divides tensors over files: as many as fit, and no expert is cut.
   ///
   /// Sizes are those before compression, so that the division is known before anything is written.
-  var parts: [Range<Int>] {
-    guard let limit = options.shardByteCount else { return [0..<items.count] }
+  private static func parts(
+    of items: [PackingPlan.Item], limit: Int?, continuesRun: [Bool]
+  ) -> [Range<Int>] {
+    guard let limit else { return [0..<items.count] }
     var parts: [Range<Int>] = []
     var start = 0
     var byteCount = 0
@@ -69,24 +75,29 @@ struct ShardDraft {
   ///
   /// - Returns: nil if one is too large for the format.
   func shards() -> (shards: [PackingPlan.Shard], digest: UInt64)? {
-    let parts = self.parts
     // What all shards share must say everything about all of them, so it is taken from a first draft
     // in which it is 0.
-    guard let drafts = layouts(parts, set: 0, isCompressed: false) else { return nil }
     var text: [UInt8] = []
-    for draft in drafts { text += draft.description }
+    for number in 1...parts.count {
+      guard let draft = layout(number, set: 0, isCompressed: false) else { return nil }
+      text += draft.description
+    }
     for file in files { text += Array(Checksum.text(Checksum.of(file.region.bytes)).utf8) }
     for item in items where item.isQuantizedNow { text += Array(item.method.rawValue.utf8) }
     text += Array("\(options.compressionLevel ?? 0)".utf8)
     let digest = Checksum.of(text)
-    let isCompressed = options.compressionLevel != nil
-    guard let plain = layouts(parts, set: digest, isCompressed: false),
-      let final = isCompressed ? layouts(parts, set: digest, isCompressed: true) : plain
-    else { return nil }
-    let shards = parts.enumerated().map { index, part in
-      PackingPlan.Shard(
-        fileName: Self.fileName(index + 1, of: parts.count), items: part, layout: final[index],
-        plainLayout: plain[index])
+    var shards: [PackingPlan.Shard] = []
+    for number in 1...parts.count {
+      guard let plain = layout(number, set: digest, isCompressed: false),
+        let layout = options.compressionLevel == nil
+          ? plain : layout(number, set: digest, isCompressed: true)
+      else { return nil }
+      shards.append(
+        PackingPlan.Shard(
+          fileName: Self.fileName(number, of: parts.count), items: parts[number - 1],
+          layout: layout, plainByteCount: plain.fileByteCount,
+          // Made again if need be: compression seldom fails to earn its place, and a layout is large.
+          plainLayout: { self.layout(number, set: digest, isCompressed: false) }))
     }
     return (shards, digest)
   }
@@ -99,24 +110,18 @@ struct ShardDraft {
     return "model-\(padded(number))-of-\(padded(count)).kiln"
   }
 
-  private func layouts(_ parts: [Range<Int>], set: UInt64, isCompressed: Bool) -> [KilnLayout]? {
-    var layouts: [KilnLayout] = []
-    for (index, part) in parts.enumerated() {
-      let isFirst = index == 0
-      guard
-        let layout = KilnLayout(
-          producer: producer, source: source, recipe: recipe, calibration: calibration,
-          calibrationRoom: calibrationRoom,
-          shard: options.shardByteCount == nil
-            ? nil : KilnHeader.Shard(number: index + 1, count: parts.count, set: set),
-          files: isFirst
-            ? files.map { KilnLayout.File(name: $0.name, byteCount: $0.region.byteCount) } : [],
-          tensors: part.map { tensor($0) }, assemblies: isFirst ? assemblies : [],
-          isCompressed: isCompressed)
-      else { return nil }
-      layouts.append(layout)
-    }
-    return layouts
+  /// Where everything is in one file; nil if it is too large for the format.
+  private func layout(_ number: Int, set: UInt64, isCompressed: Bool) -> KilnLayout? {
+    let isFirst = number == 1
+    return KilnLayout(
+      producer: producer, source: source, recipe: recipe, calibration: calibration,
+      calibrationRoom: calibrationRoom,
+      shard: options.shardByteCount == nil
+        ? nil : KilnHeader.Shard(number: number, count: parts.count, set: set),
+      files: isFirst
+        ? files.map { KilnLayout.File(name: $0.name, byteCount: $0.region.byteCount) } : [],
+      tensors: parts[number - 1].map { tensor($0) }, assemblies: isFirst ? assemblies : [],
+      isCompressed: isCompressed)
   }
 
   private func tensor(_ index: Int) -> KilnLayout.Tensor {

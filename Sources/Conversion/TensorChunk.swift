@@ -66,6 +66,18 @@ struct TensorChunk: Sendable {
     return pieces(of: tensor.shape.rows, rowsPerChunk).map { chunk(.rows($0)) }
   }
 
+  /// Bytes of the largest chunk of a tensor, codes or plain elements, as `all` divides it.
+  static func largestByteCount(
+    of shape: TensorShape, from source: TensorEncoding, to target: TensorEncoding
+  ) -> Int {
+    let all = target.codeByteCount(shape) ?? 0
+    guard source != target else {
+      return min(source.byteCount(shape) ?? 0, maximumElementCount * 4)
+    }
+    let rows = max(1, min(shape.rows, maximumElementCount / max(1, shape.columns)))
+    return all / max(1, shape.rows) * rows
+  }
+
   private static func pieces(of count: Int, _ size: Int) -> [Range<Int>] {
     stride(from: 0, to: count, by: size).map { $0..<min($0 + size, count) }
   }

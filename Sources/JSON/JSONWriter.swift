@@ -2,6 +2,23 @@
 
 import TensorCore
 
+/// A member of an object whose value is an array of so many elements that they are made one by one.
+package struct JSONLongMember {
+  let key: String
+  let count: Int
+  let element: (Int) -> JSONValue
+
+  /// - Parameters:
+  ///   - key: The member's key.
+  ///   - count: How many elements there are.
+  ///   - element: Makes the one at an index.
+  package init(key: String, count: Int, element: @escaping (_ index: Int) -> JSONValue) {
+    self.key = key
+    self.count = count
+    self.element = element
+  }
+}
+
 /// Writes JSON values as UTF-8 text.
 ///
 /// Members keep their order and numbers their shortest exact form, so equal values give equal
@@ -11,6 +28,26 @@ package enum JSONWriter {
   package static func compact(_ value: JSONValue) -> [UInt8] {
     var output: [UInt8] = []
     write(value, indent: nil, into: &output)
+    return output
+  }
+
+  /// An object on one line without spaces, its last members long arrays.
+  package static func compact(
+    _ members: [JSONMember], then longMembers: [JSONLongMember]
+  ) -> [UInt8] {
+    var output = compact(.object(members))
+    output.removeLast()
+    for member in longMembers {
+      if output.count > 1 { output.append(UInt8(ascii: ",")) }
+      writeString(member.key, into: &output)
+      output.append(contentsOf: ":[".utf8)
+      for index in 0..<member.count {
+        if index > 0 { output.append(UInt8(ascii: ",")) }
+        write(member.element(index), indent: nil, into: &output)
+      }
+      output.append(UInt8(ascii: "]"))
+    }
+    output.append(UInt8(ascii: "}"))
     return output
   }
 

@@ -38,8 +38,9 @@ package final class BlockChecksums {
   /// The checksums of all blocks; starts anew for the next entry.
   package func finish() -> [UInt64] {
     if bytesInBlock > 0 { closeBlock() }
-    defer { checksums = [] }
-    return checksums
+    // A copy has no room to grow, and there is one for each tensor of a model.
+    defer { checksums.removeAll(keepingCapacity: true) }
+    return checksums.map { $0 }
   }
 
   private func closeBlock() {

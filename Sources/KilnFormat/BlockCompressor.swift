@@ -48,9 +48,11 @@ final class BlockCompressor {
     var start = 0
     while start < bytes.byteCount {
       if isLastComplete {
+        var content: [UInt8] = []
+        content.reserveCapacity(KilnHeader.blockByteCount)
         waiting.append(
           Waiting(
-            content: [], codec: BlockCodec(of: encoding), beginsEntry: beginsEntry,
+            content: content, codec: BlockCodec(of: encoding), beginsEntry: beginsEntry,
             endsEntry: false))
         beginsEntry = false
       }

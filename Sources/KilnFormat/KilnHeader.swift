@@ -138,8 +138,11 @@ public struct KilnHeader: Sendable {
 // MARK: - JSON
 
 extension KilnHeader {
-  /// The header as a JSON value, keys in the order of the format page.
-  var json: JSONValue {
+  /// The header as JSON text, keys in the order of the format page.
+  ///
+  /// Entries become values one after the other: as values, all those of a large model take ten times the
+  /// room of their text.
+  func encoded() -> [UInt8] {
     let shard: [JSONMember] =
       self.shard.map { shard in
         [
@@ -152,7 +155,7 @@ extension KilnHeader {
             ])
         ]
       } ?? []
-    return .object(descriptionMembers + shard + contentMembers)
+    return JSONWriter.compact(descriptionMembers + shard, then: contentMembers)
   }
 
   private var descriptionMembers: [JSONMember] {
@@ -171,37 +174,30 @@ extension KilnHeader {
     ]
   }
 
-  private var contentMembers: [JSONMember] {
+  private var contentMembers: [JSONLongMember] {
     [
-      member(
-        "files",
-        .array(
-          files.map { file in
-            .object([member("name", .string(file.name))] + file.extent.members)
-          })),
-      member(
-        "tensors",
-        .array(
-          tensors.map { tensor in
-            .object(
-              [
-                member("name", .string(tensor.name.text)),
-                member("encoding", .string(tensor.encoding.description)),
-                member("shape", tensor.shape.json),
-                member("source_dtype", .string(tensor.sourceDType.rawValue)),
-              ] + tensor.extent.members)
-          })),
-      member(
-        "assemblies",
-        .array(
-          assemblies.map { assembly in
-            [
-              "name": .string(assembly.name.text),
-              "dtype": .string(assembly.dtype.rawValue),
-              "shape": assembly.shape.json,
-              "parts": .array(assembly.parts.map { .string($0.text) }),
-            ]
-          })),
+      JSONLongMember(key: "files", count: files.count) { index in
+        .object([member("name", .string(files[index].name))] + files[index].extent.members)
+      },
+      JSONLongMember(key: "tensors", count: tensors.count) { index in
+        let tensor = tensors[index]
+        return .object(
+          [
+            member("name", .string(tensor.name.text)),
+            member("encoding", .string(tensor.encoding.description)),
+            member("shape", tensor.shape.json),
+            member("source_dtype", .string(tensor.sourceDType.rawValue)),
+          ] + tensor.extent.members)
+      },
+      JSONLongMember(key: "assemblies", count: assemblies.count) { index in
+        let assembly = assemblies[index]
+        return [
+          "name": .string(assembly.name.text),
+          "dtype": .string(assembly.dtype.rawValue),
+          "shape": assembly.shape.json,
+          "parts": .array(assembly.parts.map { .string($0.text) }),
+        ]
+      },
     ]
   }
 }

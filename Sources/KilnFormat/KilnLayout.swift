@@ -90,9 +90,8 @@ package struct KilnLayout: Sendable {
           empty,
           files: files, tensors: tensors, dataOffset: dataOffset, isCompressed: isCompressed)
       else { return nil }
-      let text = JSONWriter.compact(placed.header.json)
+      let length = placed.header.encoded().count + calibrationRoom
       // A reader would refuse the file.
-      let length = text.count + calibrationRoom
       guard length < KilnPrelude.maximumHeaderByteCount - KilnPrelude.pageByteCount else {
         return nil
       }
@@ -109,11 +108,11 @@ package struct KilnLayout: Sendable {
   }
 
   /// Everything that was decided about the file, as text.
-  package var description: [UInt8] { JSONWriter.compact(header.json) }
+  package var description: [UInt8] { header.encoded() }
 
   /// The header with its checksums, padded to the length that was planned.
   func encodedHeader(_ header: KilnHeader) -> [UInt8] {
-    let text = JSONWriter.compact(header.json)
+    let text = header.encoded()
     return text + repeatElement(UInt8(ascii: " "), count: headerByteCount - text.count)
   }
 
@@ -122,6 +121,9 @@ package struct KilnLayout: Sendable {
   ) -> (header: KilnHeader, end: Int)? {
     var header = empty
     var end = dataOffset
+    // Tensors of one size share what stands for their checksums.
+    var zeros: [Int: [UInt64]] = [:]
+    var fullBlocks: [Int: [Int]] = [:]
     func extent(
       _ byteCount: Int, startsPage: Bool, isCompressed: Bool = false
     ) -> KilnHeader.Extent? {
@@ -130,10 +132,15 @@ package struct KilnLayout: Sendable {
       let start = roundUp(end, startsPage ? KilnPrelude.pageByteCount : entryAlignment)
       end = start + byteCount
       let blocks = KilnHeader.blockCount(byteCount: byteCount)
-      return KilnHeader.Extent(
-        range: start..<end, checksums: [UInt64](repeating: 0, count: blocks),
-        blockByteCounts: isCompressed && blocks > 0
-          ? [Int](repeating: KilnHeader.blockByteCount, count: blocks) : nil)
+      var extent = KilnHeader.Extent(
+        range: start..<end, checksums: zeros[blocks] ?? [UInt64](repeating: 0, count: blocks))
+      zeros[blocks] = extent.checksums
+      if isCompressed, blocks > 0 {
+        extent.blockByteCounts =
+          fullBlocks[blocks] ?? [Int](repeating: KilnHeader.blockByteCount, count: blocks)
+        fullBlocks[blocks] = extent.blockByteCounts
+      }
+      return extent
     }
     for file in files {
       let startsPage = file.byteCount >= pageAlignedByteCount && !isCompressed
@@ -147,6 +154,7 @@ package struct KilnLayout: Sendable {
       }
       sizes.append(byteCount)
     }
+    header.tensors.reserveCapacity(tensors.count)
     for (index, tensor) in tensors.enumerated() {
       let startsPage =
         !isCompressed && runByteCount(from: index, of: tensors, sizes) >= pageAlignedByteCount

@@ -9,7 +9,10 @@ package final class KilnWriter {
   private let output: OutputFile
   private let checksums = BlockChecksums(blockByteCount: KilnHeader.blockByteCount)
   private let compressor: BlockCompressor?
-  private var header: KilnHeader
+  /// What the header will say about the calibration.
+  private var calibration: JSONValue
+  /// Where the entries are that are written: files first, then tensors.
+  private var extents: [KilnHeader.Extent] = []
   /// Bytes that the current entry still lacks.
   private var missingByteCount = 0
 
@@ -18,7 +21,7 @@ package final class KilnWriter {
   /// Their bytes may still wait to be compressed.
   private var takenEntries = 0
   /// Entries that are written.
-  package private(set) var completeEntries = 0
+  package var completeEntries: Int { extents.count }
 
   /// Starts a file.
   ///
@@ -33,25 +36,25 @@ package final class KilnWriter {
   ) {
     self.layout = layout
     self.output = output
-    header = layout.header
+    calibration = layout.header.calibration
     compressor = layout.isCompressed ? BlockCompressor(level: level, workers: workers) : nil
   }
 
-  private var fileCount: Int { header.files.count }
-  private var entryCount: Int { fileCount + header.tensors.count }
+  private var fileCount: Int { layout.header.files.count }
+  private var entryCount: Int { fileCount + layout.header.tensors.count }
 
   /// Goes on behind the entries that an earlier run wrote, as far as they are what they should be.
   ///
   /// - Parameters:
-  ///   - extents: What that run said about its entries, first to last.
+  ///   - described: What that run said about its entries, first to last.
   ///   - existing: Its bytes.
   /// - Returns: How many entries were found as described. The next one to be written is that one.
   /// - Throws: `FileError`.
   package func resume(
-    _ extents: [KilnHeader.Extent], in existing: MappedFile
+    _ described: [KilnHeader.Extent], in existing: MappedFile
   ) throws(FileError) -> Int {
     var end = KilnPrelude.byteCount + layout.headerByteCount
-    for extent in extents.prefix(entryCount) {
+    for extent in described.prefix(entryCount) {
       guard isPlausible(extent, of: completeEntries, behind: end),
         extent.range.upperBound <= existing.byteCount,
         existing.bytes.isZero(min(end, extent.range.lowerBound)..<extent.range.lowerBound),
@@ -60,7 +63,7 @@ package final class KilnWriter {
         })
       else { break }
       end = extent.range.upperBound
-      complete(extent)
+      extents.append(extent)
     }
     takenEntries = completeEntries
     try output.resume(at: completeEntries == 0 ? 0 : end)
@@ -86,9 +89,7 @@ package final class KilnWriter {
   }
 
   /// What the header says about an entry that is complete.
-  package func extent(of entry: Int) -> KilnHeader.Extent {
-    entry < fileCount ? header.files[entry].extent : header.tensors[entry - fileCount].extent
-  }
+  package func extent(of entry: Int) -> KilnHeader.Extent { extents[entry] }
 
   /// Writes the next bytes of the current entry, and moves on to the next entry when it is full.
   ///
@@ -101,7 +102,7 @@ package final class KilnWriter {
     missingByteCount -= bytes.byteCount
     let isComplete = missingByteCount == 0
     if let compressor, takenEntries >= fileCount {
-      let encoding = header.tensors[takenEntries - fileCount].encoding
+      let encoding = layout.header.tensors[takenEntries - fileCount].encoding
       compressor.add(bytes, of: encoding, endsEntry: isComplete)
       if isComplete { takenEntries += 1 }
       if compressor.isFull { try flush() }
@@ -128,11 +129,23 @@ package final class KilnWriter {
 
   /// Replaces what the header says about the calibration, if the room for it is large enough.
   package func describe(calibration: JSONValue) {
-    let former = header.calibration
+    let former = self.calibration
+    self.calibration = calibration
+    if header.encoded().count > layout.headerByteCount { self.calibration = former }
+  }
+
+  /// The header with what is known by now.
+  private var header: KilnHeader {
+    var header = layout.header
     header.calibration = calibration
-    if JSONWriter.compact(header.json).count > layout.headerByteCount {
-      header.calibration = former
+    for (entry, extent) in extents.enumerated() {
+      if entry < fileCount {
+        header.files[entry].extent = extent
+      } else {
+        header.tensors[entry - fileCount].extent = extent
+      }
     }
+    return header
   }
 
   /// Writes the header and gives the file its name.
@@ -152,15 +165,13 @@ package final class KilnWriter {
 
   /// Whether a tensor became smaller, of those that are complete.
   package var hasCompressedEntries: Bool {
-    header.tensors.prefix(max(0, completeEntries - fileCount)).contains {
-      $0.extent.blockByteCounts != nil
-    }
+    extents.dropFirst(fileCount).contains { $0.blockByteCounts != nil }
   }
 
   private var features: KilnPrelude.Features {
     var features: KilnPrelude.Features = []
     if hasCompressedEntries { features.insert(.compression) }
-    if header.shard != nil { features.insert(.shards) }
+    if layout.header.shard != nil { features.insert(.shards) }
     return features
   }
 
@@ -203,23 +214,16 @@ package final class KilnWriter {
         try output.pad(to: KilnLayout.roundUp(end, KilnLayout.entryAlignment))
       }
       try output.write(block.stored)
-      if let extent = compressor.record(block, end: output.byteCount) { complete(extent) }
+      if let extent = compressor.record(block, end: output.byteCount) {
+        extents.append(extent)
+      }
     }
   }
 
   private func completeInPlace() {
     takenEntries += 1
-    complete(
+    extents.append(
       KilnHeader.Extent(
         range: planned(completeEntries).range, checksums: checksums.finish()))
-  }
-
-  private func complete(_ extent: KilnHeader.Extent) {
-    if completeEntries < fileCount {
-      header.files[completeEntries].extent = extent
-    } else {
-      header.tensors[completeEntries - fileCount].extent = extent
-    }
-    completeEntries += 1
   }
 }

@@ -36,6 +36,8 @@ public struct SafetensorsFile: Sendable {
     header = try SafetensorsHeader(
       parsing: file.bytes.copy(8..<dataOffset), dataByteCount: file.byteCount - dataOffset,
       path: file.path)
+    // It is parsed: its pages need not stay.
+    file.release(0..<dataOffset)
   }
 
   /// The stored bytes of a tensor.

@@ -44,14 +44,20 @@ public struct SafetensorsHeader: Sendable, Equatable {
       throw SafetensorsError.header(path, problem: "does not begin with \"{\"")
     }
     var entries: [Entry] = []
+    // The many tensors of one shape share its memory.
+    var shapes: Set<TensorShape> = []
     var metadata: [(key: String, value: String)] = []
     var scanner = JSONScanner(bytes, file: path.string, base: 8)
     try scanner.object { scanner, key in
       if key == "__metadata__" {
         metadata = try Self.readMetadata(&scanner)
       } else {
+        let entry = try Self.readEntry(
+          &scanner, name: key, dataByteCount: dataByteCount, path: path)
         entries.append(
-          try Self.readEntry(&scanner, name: key, dataByteCount: dataByteCount, path: path))
+          Entry(
+            name: key, dtype: entry.dtype, shape: shapes.insert(entry.shape).memberAfterInsert,
+            range: entry.range))
       }
     }
     try scanner.end()

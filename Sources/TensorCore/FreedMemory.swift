@@ -12,5 +12,11 @@ package enum FreedMemory {
     isKept
   }
 
+  /// Gives what was freed until now back to the system.
+  ///
+  /// For the point at which a plan is made and long work begins: tables that come and go leave holes between
+  /// those that stay, and large buffers do not fit into them.
+  package static func giveBack() { kiln_give_back_freed_memory() }
+
   private static let isKept: Void = kiln_keep_freed_memory()
 }

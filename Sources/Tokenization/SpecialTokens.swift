@@ -114,15 +114,16 @@ struct SpecialTokens: Sendable {
   private static func sort(
     _ names: [String], firstID: Int, file: String
   ) throws(TokenizerError) -> [Entry] {
-    var idOfName: [ExactString: Int] = [:]
-    for (id, name) in zip(firstID..., names) {
-      if let first = idOfName.updateValue(id, forKey: ExactString(name)) {
-        throw .duplicateSpecialToken(file: file, name: name, id: id, firstID: first)
-      }
-    }
     // In the order of the ids most names are sorted already.
-    return zip(firstID..., names).map { Entry(name: Array($1.utf8), id: $0) }
-      .sorted { $0.name.lexicographicallyPrecedes($1.name) }
+    let sorted = zip(firstID..., names).map { Entry(name: Array($1.utf8), id: $0) }.sorted {
+      // Of names that are the same, the first id stands first.
+      $0.name == $1.name ? $0.id < $1.id : $0.name.lexicographicallyPrecedes($1.name)
+    }
+    for (entry, next) in zip(sorted, sorted.dropFirst()) where entry.name == next.name {
+      throw .duplicateSpecialToken(
+        file: file, name: names[next.id - firstID], id: next.id, firstID: entry.id)
+    }
+    return sorted
   }
 }
 
