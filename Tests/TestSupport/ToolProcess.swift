@@ -42,8 +42,11 @@ package final class ToolProcess {
     package let errors: String
     /// Wall time.
     package let seconds: Double
-    /// Largest resident size in bytes, mapped files included.
+    /// Largest resident size in bytes, mapped files included; at least that of this process when it started
+    /// the other, which the kernel counts too.
     package let peakMemoryByteCount: Int
+    /// The same as it was seen while the process ran, every twentieth of a second; 0 if it was too fast.
+    package let observedPeakMemoryByteCount: Int
 
     /// Standard output as text.
     package var text: String { String(decoding: outputBytes, as: UTF8.self) }
@@ -74,6 +77,7 @@ package final class ToolProcess {
   private let start: timespec
   private var streams: [Stream]
   private var ending: (status: Int32, peakMemoryByteCount: Int)?
+  private var observedPeakMemoryByteCount = 0
 
   /// One of the two streams that are read.
   private struct Stream {
@@ -150,7 +154,8 @@ package final class ToolProcess {
         kill(-identifier, SIGKILL)
         continue
       }
-      read(milliseconds: isOverdue ? 1000 : Int32(left * 1000) + 1)
+      observeMemory()
+      read(milliseconds: isOverdue ? 1000 : min(50, Int32(left * 1000) + 1))
     }
     while ending == nil {
       collect(options: WNOHANG)
@@ -168,7 +173,24 @@ package final class ToolProcess {
       status: signal == 0 ? status >> 8 & 0xFF : 128 + signal, signal: signal == 0 ? nil : signal,
       isOverdue: isOverdue, outputBytes: streams[0].bytes,
       errors: String(decoding: streams[1].bytes, as: UTF8.self),
-      seconds: Self.seconds(since: start), peakMemoryByteCount: ending?.peakMemoryByteCount ?? 0)
+      seconds: Self.seconds(since: start), peakMemoryByteCount: ending?.peakMemoryByteCount ?? 0,
+      observedPeakMemoryByteCount: observedPeakMemoryByteCount)
+  }
+
+  /// Looks how large the process has been so far; the kernel counts what it was before it became this program
+  /// apart.
+  private func observeMemory() {
+    let descriptor = unsafe open("/proc/\(identifier)/status", O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return }
+    defer { close(descriptor) }
+    var bytes = [UInt8](repeating: 0, count: 4096)
+    let count = unsafe Glibc.read(descriptor, &bytes, bytes.count)
+    let words = String(decoding: bytes[..<max(count, 0)], as: UTF8.self)
+      .split(whereSeparator: \.isWhitespace)
+    guard let key = words.firstIndex(of: "VmHWM:"), key + 1 < words.count,
+      let kibibytes = Int(words[key + 1])
+    else { return }
+    observedPeakMemoryByteCount = max(observedPeakMemoryByteCount, kibibytes << 10)
   }
 
   /// Takes what the streams have, or waits for it.

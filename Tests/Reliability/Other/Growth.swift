@@ -69,7 +69,7 @@ enum Growth {
         seconds: 900, mapsLargeFiles: true)
       Files.remove(output)
       guard outcome.status == 0 else { return (0, outcome.errors) }
-      smallest = min(smallest, outcome.peakMemoryByteCount)
+      smallest = min(smallest, outcome.observedPeakMemoryByteCount)
     }
     return (smallest, nil)
   }
