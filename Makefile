@@ -52,6 +52,10 @@ asan tsan ubsan: setup
 	KILN_SANITIZER=$@ $(SANITIZER_OPTIONS) $(SWIFT) test $(BUILD_FLAGS) \
 		$(SANITIZE_$@) --scratch-path .build-$@ --skip-build --disable-xctest
 
+.PHONY: coverage
+coverage: setup ## Tell how much of the parsers, the writers and verify the fast tests reach.
+	@SWIFT=$(SWIFT) Scripts/coverage
+
 .PHONY: fuzz
 fuzz: setup ## Fuzz all readers: FUZZ_RUNS executions of each of FUZZ_TARGETS.
 	@SWIFT=$(SWIFT) Scripts/fuzz

@@ -13,11 +13,11 @@ final class ChunkBuffers: Sendable {
   private let bytes = Mutex<[[UInt8]]>([])
   private let values = Mutex<[[Float]]>([])
 
-  /// Takes the memory of a whole conversion at once, so that it does not grow while that goes on.
+  /// Takes the buffers of all chunks at once, so that memory does not grow while a conversion goes on.
   ///
   /// - Parameters:
-  ///   - count: Chunks that are on their way at a time.
-  ///   - byteCount: Size of the largest of them.
+  ///   - count: How many there are at a time.
+  ///   - byteCount: Their size; a chunk that needs a larger one takes that when it comes.
   init(count: Int, byteCount: Int) {
     bytes.withLock { bytes in
       bytes = (0..<count).map { _ in [UInt8](repeating: 0, count: byteCount) }
@@ -30,9 +30,14 @@ final class ChunkBuffers: Sendable {
     return buffer.count >= count ? buffer : [UInt8](repeating: 0, count: count)
   }
 
-  /// Keeps a buffer for another chunk.
-  func giveBack(_ buffer: [UInt8]) {
-    if !buffer.isEmpty { bytes.withLock { $0.append(buffer) } }
+  /// Keeps a buffer for another chunk, and takes it from the caller: one that two refer to would be copied before
+  /// it is written over.
+  func giveBack(_ buffer: inout [UInt8]) {
+    guard !buffer.isEmpty else { return }
+    bytes.withLock { bytes in
+      bytes.append(buffer)
+      buffer = []
+    }
   }
 
   /// Room for at least so many numbers.

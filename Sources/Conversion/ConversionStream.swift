@@ -11,12 +11,12 @@ import TensorCore
 /// the chunks between the two, whatever the checkpoint's size; a compressed tensor is unpacked as a whole.
 struct ConversionStream {
   /// Chunks that are at work or wait to be written, for each thread.
-  private static let chunksAhead = 2
+  private static let chunksAhead = 4
 
   /// About how much memory a stream takes, in bytes: the largest tensor, were it compressed, the chunks
   /// that wait, blocks of float32 values, and the process itself.
   static func peakMemoryByteCount(largestTensor: Int, workers: Workers) -> Int {
-    let results = chunksAhead * workers.count * TensorChunk.maximumElementCount * 4
+    let results = (chunksAhead * workers.count + 1) * TensorChunk.maximumElementCount * 4
     let values = workers.count * TensorChunk.maximumElementCount * 4
     return largestTensor + results + values + 32 << 20
   }
@@ -71,12 +71,15 @@ struct ConversionStream {
     let buffers = ChunkBuffers(
       count: ahead + 1,
       byteCount: jobs.reduce(0) { largest, job in
-        max(
+        // What calibration has quantized is copied.
+        let isCopied = calibrated?.reaches(job.stored.name) ?? false
+        return max(
           largest,
-          TensorChunk.largestByteCount(
-            of: job.stored.shape, from: job.stored.encoding, to: job.encoding))
+          TensorChunk.usualByteCount(
+            of: job.stored.shape, from: isCopied ? job.encoding : job.stored.encoding,
+            to: job.encoding))
       })
-    // The buffer of the chunk before: only now does nothing else refer to it, and it is written over in place.
+    // The buffer of the chunk before: once the next comes nothing else refers to it.
     var spent: [UInt8] = []
     try workers.inOrder(
       ahead: ahead,
@@ -99,7 +102,7 @@ struct ConversionStream {
       },
       transform: { step in (step, Result { try step.chunk.convert(buffers) }) },
       consume: { step, outcome in
-        buffers.giveBack(spent)
+        buffers.giveBack(&spent)
         let result = try outcome.get()
         spent = result.codes
         unsafe try write(result.codes.span.bytes.extracting(0..<result.codeByteCount))

@@ -183,6 +183,7 @@ private struct EntryNotes {
   }
 
   /// - Parameter measured: What was measured of each item of the plan.
+  /// - Throws: `FileError`.
   mutating func note(_ measured: [QuantizationStatistics?]) throws {
     while noted < writer.completeEntries {
       var statistics = QuantizationStatistics()

@@ -92,12 +92,15 @@ struct ShardDraft: Sendable {
         let layout = options.compressionLevel == nil
           ? plain : layout(number, set: digest, isCompressed: true)
       else { return nil }
+      var plainLayout: @Sendable () -> KilnLayout? = { layout }
+      if options.compressionLevel != nil {
+        // Made again if need be: compression seldom fails to earn its place, and a layout is large.
+        plainLayout = { self.layout(number, set: digest, isCompressed: false) }
+      }
       shards.append(
         PackingPlan.Shard(
           fileName: Self.fileName(number, of: parts.count), items: parts[number - 1],
-          layout: layout, plainByteCount: plain.fileByteCount,
-          // Made again if need be: compression seldom fails to earn its place, and a layout is large.
-          plainLayout: { self.layout(number, set: digest, isCompressed: false) }))
+          layout: layout, plainByteCount: plain.fileByteCount, plainLayout: plainLayout))
     }
     return (shards, digest)
   }

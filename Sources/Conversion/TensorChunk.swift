@@ -66,16 +66,15 @@ struct TensorChunk: Sendable {
     return pieces(of: tensor.shape.rows, rowsPerChunk).map { chunk(.rows($0)) }
   }
 
-  /// Bytes of the largest chunk of a tensor, codes or plain elements, as `all` divides it.
-  static func largestByteCount(
+  /// Bytes of the largest chunk of a tensor, codes or plain elements, as `all` divides it; of one whose rows are
+  /// longer than a chunk, what a chunk should have.
+  static func usualByteCount(
     of shape: TensorShape, from source: TensorEncoding, to target: TensorEncoding
   ) -> Int {
-    let all = target.codeByteCount(shape) ?? 0
-    guard source != target else {
-      return min(source.byteCount(shape) ?? 0, maximumElementCount * 4)
-    }
+    let most = maximumElementCount * 4
+    guard source != target else { return min(source.byteCount(shape) ?? 0, most) }
     let rows = max(1, min(shape.rows, maximumElementCount / max(1, shape.columns)))
-    return all / max(1, shape.rows) * rows
+    return min((target.codeByteCount(shape) ?? 0) / max(1, shape.rows) * rows, most)
   }
 
   private static func pieces(of count: Int, _ size: Int) -> [Range<Int>] {

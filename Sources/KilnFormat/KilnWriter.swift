@@ -37,6 +37,7 @@ package final class KilnWriter {
     self.layout = layout
     self.output = output
     calibration = layout.header.calibration
+    extents.reserveCapacity(layout.header.files.count + layout.header.tensors.count)
     compressor = layout.isCompressed ? BlockCompressor(level: level, workers: workers) : nil
   }
 

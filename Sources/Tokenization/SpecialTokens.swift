@@ -119,9 +119,10 @@ struct SpecialTokens: Sendable {
       // Of names that are the same, the first id stands first.
       $0.name == $1.name ? $0.id < $1.id : $0.name.lexicographicallyPrecedes($1.name)
     }
-    for (entry, next) in zip(sorted, sorted.dropFirst()) where entry.name == next.name {
+    let duplicates = zip(sorted, sorted.dropFirst()).filter { $0.name == $1.name }
+    if let (first, second) = duplicates.min(by: { $0.1.id < $1.1.id }) {
       throw .duplicateSpecialToken(
-        file: file, name: names[next.id - firstID], id: next.id, firstID: entry.id)
+        file: file, name: names[second.id - firstID], id: second.id, firstID: first.id)
     }
     return sorted
   }

@@ -72,6 +72,18 @@ struct PackedOutputTests {
         "quantize", "model", "z.kiln", "--scheme", scheme, "--compress", "zstd", "--force", "-q")
       #expect(try data("z.kiln").count <= data("plain.kiln").count, "\(scheme)")
     }
+    // Of several files too, made at once or alone.
+    let shards = ["--scheme", "int8-row", "--shard-size", "1MB", "-q"]
+    try kiln("quantize", "model", "plain.kiln", "--scheme", "int8-row", "--force", "-q")
+    try expectSuccess(
+      ["quantize", "model", "shards", "--compress", "zstd"] + shards, in: scratch.folder)
+    try kiln("verify", "shards", "--against", "plain.kiln")
+    let names = try FileManager.default.contentsOfDirectory(atPath: scratch.path("shards")).sorted()
+    try #require(names.count > 2)
+    try expectSuccess(
+      ["quantize", "model", "part", "--compress", "zstd", "--shards", "2"] + shards,
+      in: scratch.folder)
+    #expect(try data("part/\(names[1])") == data("shards/\(names[1])"))
   }
 
   @Test("shards made at once, or each alone, are the model of one file")

@@ -153,7 +153,8 @@ struct ResumeTests {
     let command = ["quantize", "model", "out", "--scheme", "int4-g32", "--method", "search"]
     for _ in 0..<20 {
       let running = try Tool.start(command, in: scratch.folder)
-      while running.isRunning, try !scratch.listing().contains(".out.partial") { usleep(200) }
+      // The journal is begun once the output is locked.
+      while running.isRunning, try !scratch.listing().contains(".out.journal") { usleep(200) }
       // It may have been faster than the signal.
       let isStopped = try running.suspend() && scratch.listing().contains(".out.partial")
       if isStopped {

@@ -18,6 +18,24 @@ import Testing
         == #"{"z":[1,-2,true],"a":null,"n":0.1,"o":{},"l":[],"s":"a\"b\\c/é"}"#)
   }
 
+  @Test func `long members are written as if they were values`() {
+    let members = [JSONMember(key: "a", value: .integer(1)), JSONMember(key: "b", value: .null)]
+    for first in [[], members] {
+      for counts in [[0], [1], [3], [2, 0, 5]] {
+        let keys = counts.indices.map { "long \($0)\n" }
+        let long = zip(keys, counts).map { key, count in
+          JSONLongMember(key: key, count: count) { ["n": .integer($0)] }
+        }
+        let values = zip(keys, counts).map { key, count in
+          JSONMember(key: ExactString(key), value: .array((0..<count).map { ["n": .integer($0)] }))
+        }
+        #expect(
+          JSONWriter.compact(first, then: long) == JSONWriter.compact(.object(first + values)))
+      }
+    }
+    #expect(text(JSONWriter.compact([], then: [])) == "{}")
+  }
+
   @Test func `pretty text is indented by two, plain arrays stay on a line`() {
     let value: JSONValue = [
       "a": [1, 2], "b": ["c": "x", "d": [["e": 1], [2, 3]]], "f": [], "g": [:],

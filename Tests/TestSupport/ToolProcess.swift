@@ -180,6 +180,7 @@ package final class ToolProcess {
   /// Looks how large the process has been so far; the kernel counts what it was before it became this program
   /// apart.
   private func observeMemory() {
+    guard ending == nil else { return }
     let descriptor = unsafe open("/proc/\(identifier)/status", O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return }
     defer { close(descriptor) }
@@ -190,7 +191,8 @@ package final class ToolProcess {
     guard let key = words.firstIndex(of: "VmHWM:"), key + 1 < words.count,
       let kibibytes = Int(words[key + 1])
     else { return }
-    observedPeakMemoryByteCount = max(observedPeakMemoryByteCount, kibibytes << 10)
+    // It only grows; only before the program began can it have been that of another.
+    observedPeakMemoryByteCount = kibibytes << 10
   }
 
   /// Takes what the streams have, or waits for it.

@@ -91,6 +91,13 @@ struct SpecialTokenTests {
     ) {
       try tokenizer(["258": "[X]", "260": "[X]"])
     }
+    // Of several, the first in the order of the ids.
+    #expect(
+      throws: TokenizerError.duplicateSpecialToken(
+        file: "tokenizer_config.json", name: "[Z]", id: 261, firstID: 259)
+    ) {
+      try tokenizer(["258": "[A]", "259": "[Z]", "261": "[Z]", "262": "[A]"])
+    }
     #expect(
       throws: TokenizerError.duplicateSpecialToken(
         file: "tokenizer_config.json", name: "<|reserved_token_259|>", id: 259, firstID: 257)

@@ -28,7 +28,7 @@ enum Growth {
     // Holes cost no room, but the outputs of the largest do.
     guard session.scale >= 1 else {
       bounded.annotate("skipped: only tried in full")
-      return [bounded]
+      return [bounded, level]
     }
     var smallest: [Int: Int] = [:]
     var notes = commands.map { $0.joined(separator: " ") }
@@ -37,7 +37,7 @@ enum Growth {
       let options = ["--preset", "slice", "--experts", "32", "--layers", "\(layers)", "--sparse"]
       guard SyntheticCheckpoint.make(model, options, session) else {
         bounded.annotate("skipped: no make_checkpoint.py, or no numpy for it")
-        return [bounded]
+        return [bounded, level]
       }
       for (number, command) in commands.enumerated() {
         let (peak, problem) = try peak(of: command, on: model, session)
@@ -57,18 +57,19 @@ enum Growth {
     return [bounded, level]
   }
 
-  /// The smaller peak of two runs: how many chunks wait for the disk at a time is chance.
+  /// The smaller peak of three runs: how many chunks wait for the disk at a time is chance.
   private static func peak(
     of command: [String], on model: FilePath, _ session: Session
   ) throws -> (byteCount: Int, problem: String?) {
     let output = session.folder.path.appending("grown.kiln")
     var smallest = Int.max
-    for _ in 0..<2 {
+    for _ in 0..<3 {
       let outcome = try session.run(
         [command[0], model.string, output.string] + command.dropFirst() + ["--force"],
         seconds: 900, mapsLargeFiles: true)
       Files.remove(output)
       guard outcome.status == 0 else { return (0, outcome.errors) }
+      guard outcome.observedPeakMemoryByteCount > 0 else { return (0, "memory was not seen") }
       smallest = min(smallest, outcome.observedPeakMemoryByteCount)
     }
     return (smallest, nil)
