@@ -27,7 +27,7 @@ enum Growth {
     let level = Ledger("R19", "peak memory at 4 and 16 times the size: within 10 % of that at 1")
     // Holes cost no room, but the outputs of the largest do.
     guard session.scale >= 1 else {
-      bounded.annotate("skipped: only tried in full")
+      for ledger in [bounded, level] { ledger.annotate("skipped: only tried in full") }
       return [bounded, level]
     }
     var smallest: [Int: Int] = [:]
@@ -36,7 +36,9 @@ enum Growth {
       let model = session.folder.path.appending("layers-\(layers)")
       let options = ["--preset", "slice", "--experts", "32", "--layers", "\(layers)", "--sparse"]
       guard SyntheticCheckpoint.make(model, options, session) else {
-        bounded.annotate("skipped: no make_checkpoint.py, or no numpy for it")
+        for ledger in [bounded, level] {
+          ledger.annotate("skipped: no make_checkpoint.py, or no numpy for it")
+        }
         return [bounded, level]
       }
       for (number, command) in commands.enumerated() {
