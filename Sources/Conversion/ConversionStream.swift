@@ -10,13 +10,14 @@ import TensorCore
 /// One thread writes what is ready while the others read and convert what comes next. Memory holds
 /// the chunks between the two, whatever the checkpoint's size; a compressed tensor is unpacked as a whole.
 struct ConversionStream {
-  /// Chunks that are at work or wait to be written, for each thread.
-  private static let chunksAhead = 4
+  /// Chunks that are at work or wait to be written: some for each thread, but no more memory the more threads
+  /// are asked for.
+  private static func chunksAhead(of workers: Workers) -> Int { min(4 * workers.count, 24) }
 
   /// About how much memory a stream takes, in bytes: the largest tensor, were it compressed, the chunks
   /// that wait, blocks of float32 values, and the process itself.
   static func peakMemoryByteCount(largestTensor: Int, workers: Workers) -> Int {
-    let results = (chunksAhead * workers.count + 1) * TensorChunk.maximumElementCount * 4
+    let results = (chunksAhead(of: workers) + 1) * TensorChunk.maximumElementCount * 4
     let values = workers.count * TensorChunk.maximumElementCount * 4
     return largestTensor + results + values + 32 << 20
   }
@@ -67,7 +68,7 @@ struct ConversionStream {
     // Scales follow all codes of a tensor, so those of a long one wait here.
     var scales: [UInt8] = []
     var statistics = QuantizationStatistics()
-    let ahead = Self.chunksAhead * workers.count
+    let ahead = Self.chunksAhead(of: workers)
     let buffers = ChunkBuffers(
       count: ahead + 1,
       byteCount: jobs.reduce(0) { largest, job in
