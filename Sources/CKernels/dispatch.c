@@ -10,7 +10,10 @@ enum kiln_instruction_set kiln_best_instruction_set(void) {
   const int avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   if (avx2 && avx512) {
-    return __builtin_cpu_supports("avx512vnni") ? KILN_AVX512_VNNI : KILN_AVX512;
+    if (!__builtin_cpu_supports("avx512vnni")) return KILN_AVX512;
+    return __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("gfni")
+               ? KILN_AVX512_VBMI2
+               : KILN_AVX512_VNNI;
   }
   if (avx2) return KILN_AVX2;
 #endif

@@ -145,166 +145,39 @@ void kiln_arrange_limbs(enum kiln_encoding encoding, const float *x, size_t n, f
   else arrange_all(KILN_INT8, x, n, arranged);
 }
 
+#pragma clang attribute pop
+
 // Products -------------------------------------------------------------------------------------------
 
-/// The bytes of 4, 2 or 1 BF16 scales where the lanes of their groups have the upper half of a float.
-INLINE __m512i scale_places(const int groups) {
-  int32_t places[LANES];
-  UNROLL for (int lane = 0; lane < LANES; lane++) {
-    const int first = groups ? lane * groups / LANES * 2 : 0;
-    places[lane] = (int32_t)((uint32_t)(first + 1) << 24 | (uint32_t)first << 16 | 0x8080u);
-  }
-  __m512i vector;
-  memcpy(&vector, places, sizeof vector);
-  // Compilers that know the places make two instructions of one.
-  __asm__("" : "+v"(vector));
-  return vector;
-}
+#define JOIN_(name, suffix) name##suffix
+#define JOIN(name, suffix) JOIN_(name, suffix)
+#define NAME(name) JOIN(name, SUFFIX)
 
-INLINE __m512 scale_lanes(const int groups, __m512i places, const uint8_t *scales) {
-  int64_t bits = 0;
-  memcpy(&bits, scales, (size_t)groups * 2);
-  const __m512i all =
-      groups == 4 ? _mm512_set1_epi64(bits) : _mm512_set1_epi32((int32_t)bits);
-  return _mm512_castsi512_ps(_mm512_shuffle_epi8(all, places));
-}
+#define SUFFIX _vnni
+#define KILN_WIDE_SHIFTS 0
+#pragma clang attribute push( \
+    __attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni"))), \
+    apply_to = function)
+#include "limbs_body.h"
+#pragma clang attribute pop
+#undef SUFFIX
+#undef KILN_WIDE_SHIFTS
 
-/// The sum of products of a block of codes with all limbs, for each lane: Horner's rule.
-INLINE __m512i multiply_block(
-    const enum kiln_encoding encoding, const uint8_t *codes, const __m512i *limbs, __m512i offset) {
-  __m512i q = _mm512_loadu_si512(codes), high = _mm512_setzero_si512();
-  if (encoding == KILN_INT4) {
-    const __m512i low_halves = _mm512_set1_epi8(15);
-    high = _mm512_and_si512(_mm512_srli_epi16(q, 4), low_halves);
-    q = _mm512_and_si512(q, low_halves);
-  }
-  const int planes = encoding == KILN_INT4 ? 2 : 1;
-  __m512i sum = _mm512_setzero_si512();
-  UNROLL for (int limb = 0; limb < LIMBS; limb++) {
-    if (limb > 0) sum = _mm512_slli_epi32(sum, 8);
-    sum = _mm512_dpbusd_epi32(sum, q, limbs[limb * planes]);
-    if (planes == 2) sum = _mm512_dpbusd_epi32(sum, high, limbs[limb * planes + 1]);
-  }
-  return _mm512_add_epi32(sum, offset);
-}
-
-/// Sums of four vectors of lanes: lane i to lane i + 8, then 4, 2, 1.
-INLINE __m128 sum_lanes(__m512 a, __m512 b, __m512 c, __m512 d) {
-  const __m512 ab =
-      _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
-  const __m512 cd =
-      _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xEE));
-  __m512 sum =
-      _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xDD));
-  sum = _mm512_add_ps(sum, _mm512_permute_ps(sum, 0x4E));
-  sum = _mm512_add_ps(sum, _mm512_permute_ps(sum, 0xB1));
-  return _mm512_castps512_ps128(_mm512_permutexvar_ps(
-      _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), sum));
-}
-
-INLINE void add_block(
-    const enum kiln_encoding encoding, const int groups, const int rows, const uint8_t *codes,
-    size_t row_bytes, const uint8_t *scales, size_t scale_bytes, __m512i places, const float *x,
-    __m512 *total) {
-  const int vectors = LIMBS * (encoding == KILN_INT4 ? 2 : 1);
-  __m512i limbs[2 * LIMBS];
-  UNROLL for (int i = 0; i < vectors; i++) limbs[i] = _mm512_loadu_si512(x + i * LANES);
-  const __m512i offset = _mm512_loadu_si512(x + vectors * LANES);
-  UNROLL for (int r = 0; r < rows; r++) {
-    const uint8_t *block = codes + (size_t)r * row_bytes;
-    // Several rows at a time are a pattern that the hardware does not foresee. Behind the last row
-    // this is a hint that comes to nothing.
-    PREFETCH(block + 2 * ROWS_AT_A_TIME * row_bytes);
-    const __m512 sum = _mm512_cvtepi32_ps(multiply_block(encoding, block, limbs, offset));
-    total[r] = groups ? _mm512_fmadd_ps(
-                            sum, scale_lanes(groups, places, scales + (size_t)r * scale_bytes),
-                            total[r])
-                      : _mm512_add_ps(total[r], sum);
-  }
-}
-
-/// What is left of a row behind its last whole block, filled up to a block: the vector there is 0.
-INLINE void add_rest(
-    const enum kiln_encoding encoding, const int groups, size_t byte_count, const uint8_t *codes,
-    size_t scale_byte_count, const uint8_t *scales, __m512i places, const float *x, __m512 *total) {
-  uint8_t block[BLOCK_BYTES] = {0}, block_scales[8] = {0};
-  memcpy(block, codes, byte_count);
-  if (groups) memcpy(block_scales, scales, scale_byte_count);
-  add_block(encoding, groups, 1, block, 0, block_scales, 0, places, x, total);
-}
-
-/// Some rows, 8 or 1. Without groups one scale holds for a row. Rows that are not whole blocks go one by
-/// one: their last block would cost the others their registers.
-INLINE void multiply_rows(
-    const struct kiln_matrix *matrix, const enum kiln_encoding encoding, const int groups,
-    const int rows, size_t first, const float *x, float *y) {
-  const size_t length = block_length(encoding), blocks = matrix->columns / length;
-  const size_t row_bytes = matrix->columns * BLOCK_BYTES / length;
-  const size_t scale_bytes = matrix->columns / matrix->group * 2;
-  const uint8_t *codes = matrix->codes + first * row_bytes;
-  const uint8_t *scales = matrix->scales + first * scale_bytes;
-  const __m512i places = scale_places(groups);
-  const __m512 lane_scales = _mm512_loadu_ps(x);
-  x += LANES;
-  __m512 total[ROWS_AT_A_TIME];
-  UNROLL for (int r = 0; r < ROWS_AT_A_TIME; r++) total[r] = _mm512_setzero_ps();
-  for (size_t block = 0; block < blocks; block++) {
-    const size_t group = groups ? block * length / matrix->group : 0;
-    add_block(
-        encoding, groups, rows, codes + block * BLOCK_BYTES, row_bytes, scales + group * 2,
-        scale_bytes, places, x + block * block_stride(encoding), total);
-  }
-  if (rows == 1 && matrix->columns % length) {
-    const size_t group = groups ? blocks * length / matrix->group : 0, done = blocks * BLOCK_BYTES;
-    add_rest(
-        encoding, groups, row_bytes - done, codes + done, scale_bytes - group * 2,
-        scales + group * 2, places, x + blocks * block_stride(encoding), total);
-  }
-  UNROLL for (int r = 0; r < rows; r++) {
-    total[r] = _mm512_mul_ps(total[r], lane_scales);
-    if (!groups) {
-      uint16_t half;
-      memcpy(&half, scales + (size_t)r * scale_bytes, sizeof half);
-      total[r] = _mm512_mul_ps(
-          total[r], _mm512_set1_ps(__builtin_bit_cast(float, (uint32_t)half << 16)));
-    }
-  }
-  float sums[ROWS_AT_A_TIME];
-  UNROLL for (int r = 0; r < rows; r += 4) {
-    _mm_storeu_ps(sums + r, sum_lanes(total[r], total[r + 1], total[r + 2], total[r + 3]));
-  }
-  UNROLL for (int r = 0; r < rows; r++) y[r] = sums[r];
-}
-
-INLINE void multiply_all(
-    const struct kiln_matrix *matrix, const enum kiln_encoding encoding, const int groups,
-    size_t first, size_t count, const float *x, float *y) {
-  size_t row = 0;
-  if (matrix->columns % block_length(encoding) == 0) {
-    for (; row + ROWS_AT_A_TIME <= count; row += ROWS_AT_A_TIME) {
-      multiply_rows(matrix, encoding, groups, ROWS_AT_A_TIME, first + row, x, y + row);
-    }
-  }
-  for (; row < count; row++) multiply_rows(matrix, encoding, groups, 1, first + row, x, y + row);
-}
+#define SUFFIX _vbmi2
+#define KILN_WIDE_SHIFTS 1
+#pragma clang attribute push( \
+    __attribute__((target( \
+        "avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi2,gfni"))), \
+    apply_to = function)
+#include "limbs_body.h"
+#pragma clang attribute pop
 
 void kiln_multiply_limbs(
-    const struct kiln_matrix *matrix, size_t first, size_t count, const float *x, float *y) {
-  const size_t group = matrix->group;
-  const int is_row = group == matrix->columns;
-  if (matrix->encoding == KILN_INT4) {
-    if (is_row) multiply_all(matrix, KILN_INT4, 0, first, count, x, y);
-    else if (group == 32) multiply_all(matrix, KILN_INT4, 4, first, count, x, y);
-    else if (group == 64) multiply_all(matrix, KILN_INT4, 2, first, count, x, y);
-    else multiply_all(matrix, KILN_INT4, 1, first, count, x, y);
-  } else {
-    if (is_row) multiply_all(matrix, KILN_INT8, 0, first, count, x, y);
-    else if (group == 32) multiply_all(matrix, KILN_INT8, 2, first, count, x, y);
-    else multiply_all(matrix, KILN_INT8, 1, first, count, x, y);
-  }
+    enum kiln_instruction_set set, const struct kiln_matrix *matrix, size_t first, size_t count,
+    const float *x, float *y) {
+  if (set == KILN_AVX512_VBMI2) multiply_limbs_vbmi2(matrix, first, count, x, y);
+  else multiply_limbs_vnni(matrix, first, count, x, y);
 }
-
-#pragma clang attribute pop
 
 #else
 
@@ -314,8 +187,9 @@ void kiln_arrange_limbs(enum kiln_encoding encoding, const float *x, size_t n, f
 }
 
 void kiln_multiply_limbs(
-    const struct kiln_matrix *matrix, size_t first, size_t count, const float *x, float *y) {
-  (void)matrix, (void)first, (void)count, (void)x, (void)y;
+    enum kiln_instruction_set set, const struct kiln_matrix *matrix, size_t first, size_t count,
+    const float *x, float *y) {
+  (void)set, (void)matrix, (void)first, (void)count, (void)x, (void)y;
 }
 
 #endif

@@ -9,8 +9,9 @@
 /// Splits a vector into limbs for matrices of an encoding, KILN_INT4 or KILN_INT8; as many floats as
 /// `kiln_arranged_count` gives.
 void kiln_arrange_limbs(enum kiln_encoding encoding, const float *x, size_t n, float *arranged);
-/// As `kiln_matrix_vector`, for integer codes and a vector in limbs.
+/// As `kiln_matrix_vector`, for integer codes and a vector in limbs; KILN_AVX512_VNNI or wider.
 void kiln_multiply_limbs(
-    const struct kiln_matrix *matrix, size_t first, size_t count, const float *arranged, float *y);
+    enum kiln_instruction_set set, const struct kiln_matrix *matrix, size_t first, size_t count,
+    const float *arranged, float *y);
 
 #endif

@@ -70,7 +70,7 @@ static KILN_DISPATCH(
 
 /// Whether products are computed in integers.
 INLINE int uses_limbs(enum kiln_instruction_set set, enum kiln_encoding encoding) {
-  return set == KILN_AVX512_VNNI && (encoding == KILN_INT4 || encoding == KILN_INT8);
+  return set >= KILN_AVX512_VNNI && (encoding == KILN_INT4 || encoding == KILN_INT8);
 }
 
 void kiln_arrange(
@@ -83,7 +83,7 @@ void kiln_arrange(
 void kiln_matrix_vector(
     enum kiln_instruction_set set, const struct kiln_matrix *matrix, size_t first, size_t count,
     const float *arranged, float *y) {
-  if (uses_limbs(set, matrix->encoding)) kiln_multiply_limbs(matrix, first, count, arranged, y);
+  if (uses_limbs(set, matrix->encoding)) kiln_multiply_limbs(set, matrix, first, count, arranged, y);
   else kiln_multiply_planes(set, matrix, first, count, arranged, y);
 }
 

@@ -89,6 +89,7 @@ void kiln_quantize_groups(
     kiln_quantization_sums *sums) {
   switch (set) {
 #if defined(__x86_64__)
+  case KILN_AVX512_VBMI2:
   case KILN_AVX512_VNNI:
   case KILN_AVX512:
     quantize_groups_avx512(how, values, groups, scratch, codes, scales, sums);

@@ -90,6 +90,7 @@
 #define KILN_DISPATCH(type, name, parameters, arguments) \
   type kiln_##name parameters { \
     switch (set) { \
+    case KILN_AVX512_VBMI2: \
     case KILN_AVX512_VNNI: \
     case KILN_AVX512: \
       return name##_avx512 arguments; \

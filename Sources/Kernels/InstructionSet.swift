@@ -17,10 +17,13 @@ package enum InstructionSet: String, CaseIterable, Sendable {
   case avx512
   /// AVX-512 with VNNI: single vectors meet integer codes in integers.
   case avx512vnni
+  /// The same with VBMI2 and GFNI: equal bits in fewer instructions.
+  case avx512vbmi2
 
   /// The sets that this machine can run, narrowest first.
   package static let available: [InstructionSet] = {
     switch kiln_best_instruction_set() {
+    case KILN_AVX512_VBMI2: allCases
     case KILN_AVX512_VNNI: [.portable, .avx2, .avx512, .avx512vnni]
     case KILN_AVX512: [.portable, .avx2, .avx512]
     case KILN_AVX2: [.portable, .avx2]
@@ -46,6 +49,7 @@ package enum InstructionSet: String, CaseIterable, Sendable {
     case .avx2: KILN_AVX2
     case .avx512: KILN_AVX512
     case .avx512vnni: KILN_AVX512_VNNI
+    case .avx512vbmi2: KILN_AVX512_VBMI2
     }
   }
 }

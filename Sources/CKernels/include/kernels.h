@@ -18,7 +18,9 @@ enum kiln_instruction_set {
   KILN_PORTABLE = 0,
   KILN_AVX2 = 1,
   KILN_AVX512 = 2,
-  KILN_AVX512_VNNI = 3
+  KILN_AVX512_VNNI = 3,
+  /// With VNNI, VBMI2 and GFNI.
+  KILN_AVX512_VBMI2 = 4
 };
 
 /// The widest instruction set that this machine has and this file was compiled for.
