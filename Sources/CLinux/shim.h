@@ -29,6 +29,16 @@ static inline void kiln_relax(void) {
 #endif
 }
 
+// Processors that this process may run on, which a container or taskset may have narrowed; 0 if the
+// system does not say.
+static inline int kiln_usable_processors(void) {
+  unsigned long mask[128];
+  const long bytes = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
+  int count = 0;
+  for (long i = 0; i < bytes / (long)sizeof mask[0]; i++) count += __builtin_popcountl(mask[i]);
+  return count;
+}
+
 // Has the allocator of glibc keep what is freed: a model takes and gives back the same buffers
 // thousands of times, and each time the system would map them and clear their pages again.
 static inline void kiln_keep_freed_memory(void) {

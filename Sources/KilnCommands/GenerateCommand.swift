@@ -100,7 +100,7 @@ struct Generate: ParsableCommand {
   /// The threads of the decoder: members of a team wait for each other at every step, so more of them
   /// than processors would only be in each other's way.
   private var decodingWorkers: Workers {
-    Workers(count: min(common.workers.count, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+    Workers(count: min(common.workers.count, Workers.processorCount))
   }
 
   private func summary(_ result: Generation.Result) -> String {

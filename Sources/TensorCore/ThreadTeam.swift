@@ -7,11 +7,11 @@ import Synchronization
 /// Threads that do one job together again and again, in phases so short that waking a thread for each
 /// would take longer than the phase.
 ///
-/// `Workers` starts and ends threads with every loop, which takes microseconds; a step of decoding
-/// has a hundred loops of a few microseconds each. A team stays for the whole step: its members meet
-/// at barriers, where they wait for a moment on the processor before they go to sleep. So the team
-/// costs next to nothing while it works, nothing while it rests, and goes on, slower, where other
-/// programs take the processors.
+/// A step of decoding has a hundred loops of a few microseconds each, whose threads `Workers` would have
+/// to call together every time. A team stays together for the whole step: its members meet at
+/// barriers, where they wait for a moment on the processor before they go to sleep. So the team costs next
+/// to nothing while it works, nothing while it rests, and goes on, slower, where other programs take
+/// the processors.
 ///
 /// The rule of `Workers` holds: items write to places of their own, so that no digit depends on the
 /// number of members or on who takes which item.
@@ -34,7 +34,7 @@ package final class ThreadTeam: Sendable {
     var threads: [pthread_t] = []
     while threads.count + 1 < wanted {
       let index = threads.count + 1
-      guard let thread = MemberThread.start({ meeting.work(index: index) }) else { break }
+      guard let thread = SystemThread.start({ meeting.work(index: index) }) else { break }
       threads.append(thread)
     }
     self.threads = threads
@@ -88,14 +88,17 @@ package final class ThreadTeam: Sendable {
 
 /// Where members meet: the barrier, and the items of the phase that is under way.
 private final class Meeting: Sendable {
-  /// Looks at the barrier before a member goes to sleep: some microseconds at most.
-  private static let patience = 16...256
+  /// Nanoseconds that a member waits awake before it goes to sleep: longer than others are late where all
+  /// have a processor, and little of what a sleep would cost.
+  private static let patience = 250...6_000
+  /// Looks at the barrier before one at the clock.
+  private static let looks = 16
   /// A sleep so short was not worth it; a longer one says that a processor does something else.
   private static let shortSleep = Duration.microseconds(100)
 
   let job: @Sendable (ThreadTeam.Member) -> Void
   private let count = Atomic(0)
-  /// Looks that are taken now.
+  /// Nanoseconds that members wait awake now.
   ///
   /// Where other programs take the processors, a member that waits awake keeps them, or another member,
   /// from getting on; where they do not, one that sleeps wakes too late.
@@ -121,8 +124,8 @@ private final class Meeting: Sendable {
   /// Lets the members in, now that their number is known.
   func open(count: Int) {
     // With more members than processors, one that waits awake keeps another from working.
-    let processors = sysconf(Int32(_SC_NPROCESSORS_ONLN))
-    patience.store(count <= processors ? Self.patience.upperBound : 0, ordering: .relaxed)
+    let isCrowded = count > Workers.processorCount
+    patience.store(isCrowded ? 0 : Self.patience.upperBound, ordering: .relaxed)
     bed.wake { self.count.store(count, ordering: .sequentiallyConsistent) }
   }
 
@@ -164,85 +167,29 @@ private final class Meeting: Sendable {
       }
       return
     }
-    let looks = patience.load(ordering: .relaxed)
-    for _ in 0..<looks {
-      if round.value.load(ordering: .acquiring) != now { return }
-      kiln_relax()
-    }
+    if sees(theEndOf: now) { return }
+    let patience = patience.load(ordering: .relaxed)
     let start = ContinuousClock.now
+    var asleep = start
+    while asleep - start < .nanoseconds(patience) {
+      if sees(theEndOf: now) { return }
+      asleep = .now
+    }
     bed.sleep { round.value.load(ordering: .sequentiallyConsistent) != now }
-    if learns && looks > 0 {
-      let wanted = ContinuousClock.now - start < Self.shortSleep ? looks * 2 : looks / 2
-      patience.store(
+    if learns && patience > 0 {
+      let wanted = ContinuousClock.now - asleep < Self.shortSleep ? patience * 2 : patience / 2
+      self.patience.store(
         min(max(wanted, Self.patience.lowerBound), Self.patience.upperBound), ordering: .relaxed)
     }
   }
-}
 
-/// Where threads sleep until something has happened; waking nobody costs one load.
-@safe
-private final class Bed: @unchecked Sendable {
-  private let sleepers = Atomic(0)
-  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-  private let condition: UnsafeMutablePointer<pthread_cond_t>
-
-  init() {
-    unsafe mutex = .allocate(capacity: 1)
-    unsafe condition = .allocate(capacity: 1)
-    unsafe pthread_mutex_init(mutex, nil)
-    unsafe pthread_cond_init(condition, nil)
-  }
-
-  deinit {
-    unsafe pthread_cond_destroy(condition)
-    unsafe pthread_mutex_destroy(mutex)
-    unsafe condition.deallocate()
-    unsafe mutex.deallocate()
-  }
-
-  /// Sleeps until `hasHappened`.
-  func sleep(until hasHappened: () -> Bool) {
-    unsafe pthread_mutex_lock(mutex)
-    // Announced before the last look: whoever changes what is looked at then sees a sleeper.
-    sleepers.wrappingAdd(1, ordering: .sequentiallyConsistent)
-    while !hasHappened() { unsafe pthread_cond_wait(condition, mutex) }
-    sleepers.wrappingSubtract(1, ordering: .sequentiallyConsistent)
-    unsafe pthread_mutex_unlock(mutex)
-  }
-
-  /// Makes something happen, sequentially consistent, and wakes whoever sleeps.
-  func wake(_ happen: () -> Void) {
-    happen()
-    guard sleepers.load(ordering: .sequentiallyConsistent) > 0 else { return }
-    unsafe pthread_mutex_lock(mutex)
-    unsafe pthread_cond_broadcast(condition)
-    unsafe pthread_mutex_unlock(mutex)
-  }
-}
-
-/// A thread of the system.
-private enum MemberThread {
-  private final class Body {
-    let run: @Sendable () -> Void
-    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-  }
-
-  /// - Returns: nil if the system has no more threads.
-  static func start(_ run: @escaping @Sendable () -> Void) -> pthread_t? {
-    let body = unsafe Unmanaged.passRetained(Body(run))
-    var thread = pthread_t()
-    let status = unsafe pthread_create(
-      &thread, nil,
-      { argument in
-        if let argument = unsafe argument {
-          unsafe Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
-        }
-        return nil
-      }, body.toOpaque())
-    guard status == 0 else {
-      unsafe body.release()
-      return nil
+  /// Looks for a moment whether a round is over.
+  @inline(__always)
+  private func sees(theEndOf round: Int) -> Bool {
+    for _ in 0..<Self.looks {
+      if self.round.value.load(ordering: .acquiring) != round { return true }
+      kiln_relax()
     }
-    return thread
+    return false
   }
 }

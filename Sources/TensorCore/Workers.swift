@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CLinux
 import Dispatch
 import Synchronization
 
@@ -11,6 +12,8 @@ import Synchronization
 package struct Workers: Sendable {
   /// Largest number of threads; OpenBLAS keeps one work area for each.
   package static let maximum = 64
+  /// Processors that this process may run on.
+  package static let processorCount = max(Int(kiln_usable_processors()), 1)
   /// How many threads run at a time.
   package let count: Int
 
@@ -30,13 +33,15 @@ package struct Workers: Sendable {
       return
     }
     let next = Atomic(0)
-    DispatchQueue.concurrentPerform(iterations: threads) { _ in
+    @Sendable func takeItems() {
       while true {
         let item = next.wrappingAdd(1, ordering: .relaxed).oldValue
         if item >= items { return }
         body(item)
       }
     }
+    if LoopThreads.shared.run(threads: threads, { takeItems() }) { return }
+    DispatchQueue.concurrentPerform(iterations: threads) { _ in takeItems() }
   }
 
   /// The results of `body` for all items, in the order of the items.

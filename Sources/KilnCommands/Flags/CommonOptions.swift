@@ -35,7 +35,7 @@ struct CommonOptions: ParsableArguments {
     let asked = environment.lazy.compactMap { name in
       unsafe getenv(name).flatMap { unsafe Int(String(cString: $0)) }
     }.first { $0 > 0 }
-    return Workers(count: threads ?? asked ?? sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+    return Workers(count: threads ?? asked ?? Workers.processorCount)
   }
 
   /// A place to show progress.
