@@ -30,7 +30,7 @@ import Testing
     _ attention: AbsorbedAttention, queries: Span<Float>, cache: SharedFloats, tokens: Int,
     on set: InstructionSet
   ) -> [[Float]] {
-    let segments = AbsorbedAttention.segments(tokens: tokens).count
+    let segments = attention.segments(tokens: tokens).count
     var partials = [Float](repeating: .nan, count: segments * attention.partialCount)
     var workspace = [Float](repeating: .nan, count: attention.workspaceCount)
     for segment in 0..<segments {
@@ -109,10 +109,13 @@ import Testing
   }
 
   @Test func `segments cover every row once`() {
-    for tokens in [0, 1, 127, 128, 129, 5000, 8192, 8193, 100_000, 1 << 20] {
-      let (count, length) = AbsorbedAttention.segments(tokens: tokens)
-      #expect(count <= AbsorbedAttention.maximumSegmentCount)
-      #expect(count * length >= tokens && (count == 0 || (count - 1) * length < tokens))
+    for heads in [1, 4, 32] {
+      let attention = AbsorbedAttention(heads: heads, rank: 64, ropeDimension: 16)
+      for tokens in [0, 1, 31, 32, 33, 127, 128, 129, 5000, 8192, 8193, 100_000, 1 << 20] {
+        let (count, length) = attention.segments(tokens: tokens)
+        #expect(count <= AbsorbedAttention.maximumSegmentCount)
+        #expect(count * length >= tokens && (count == 0 || (count - 1) * length < tokens))
+      }
     }
   }
 }

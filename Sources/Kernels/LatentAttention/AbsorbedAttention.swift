@@ -7,7 +7,7 @@ internal import CKernels
 /// `LatentAttention` has the equations. The cache is read once for all heads: a block of 16 rows gives
 /// the scores of every head and is then added to every head's sum while it is in the cache of the
 /// processor. A long cache is cut into segments, each with a softmax of its own, which are merged in
-/// their order; how it is cut follows from its length alone.
+/// their order; how it is cut follows from its length and the number of heads.
 package struct AbsorbedAttention: Sendable {
   /// Number of heads.
   package let heads: Int
@@ -19,7 +19,9 @@ package struct AbsorbedAttention: Sendable {
   /// Most segments; enough for any number of threads to share them fairly.
   package static let maximumSegmentCount = 64
   /// Rows that a segment has at least, before there is a second one.
-  private static let fewestRows = 128
+  ///
+  /// What it leaves to be merged, a latent for each head, is to be little beside the rows that it reads.
+  private var fewestRows: Int { max(32, 4 * computedHeads) }
   /// Rows that are worked on at a time.
   private static let block = Int(KILN_LATENT_BLOCK)
 
@@ -51,9 +53,9 @@ package struct AbsorbedAttention: Sendable {
   package static func rowCount(forTokens tokens: Int) -> Int { roundUp(tokens, to: block) }
 
   /// The rows of each segment of a cache.
-  package static func segments(tokens: Int) -> (count: Int, length: Int) {
-    let wanted = min(max((tokens + fewestRows - 1) / fewestRows, 1), maximumSegmentCount)
-    let length = roundUp((tokens + wanted - 1) / wanted, to: block)
+  package func segments(tokens: Int) -> (count: Int, length: Int) {
+    let wanted = min(max((tokens + fewestRows - 1) / fewestRows, 1), Self.maximumSegmentCount)
+    let length = Self.roundUp((tokens + wanted - 1) / wanted, to: Self.block)
     return (length == 0 ? 0 : (tokens + length - 1) / length, length)
   }
 
@@ -72,7 +74,7 @@ package struct AbsorbedAttention: Sendable {
     into partial: inout MutableSpan<Float>, workspace: inout MutableSpan<Float>,
     on instructions: InstructionSet = .best
   ) {
-    let length = Self.segments(tokens: tokens).length
+    let length = segments(tokens: tokens).length
     let rows = segment * length..<min((segment + 1) * length, tokens)
     precondition(
       queries.count == queryCount && partial.count == partialCount

@@ -46,7 +46,8 @@ package final class Decoder {
     self.options = options
     let configuration = model.configuration
     var plan = MemoryPlan()
-    let decodingPlan = DecodingPlan(model, memory: &plan)
+    let decodingPlan = DecodingPlan(
+      model, members: options.workers.count, memory: &plan)
     let router = decodingPlan.routers.max { $0.workspaceCount < $1.workspaceCount }
     let scratches = (0..<options.workers.count).map { _ in
       MemberScratch(configuration, router: router, &plan)

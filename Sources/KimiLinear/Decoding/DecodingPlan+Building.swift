@@ -9,10 +9,12 @@ extension DecodingPlan {
   ///
   /// - Parameters:
   ///   - model: The model; it has to outlive the plan.
+  ///   - members: Members of the team that will go by it.
   ///   - memory: Where places are taken.
-  init(_ model: Model, memory: inout MemoryPlan) {
+  init(_ model: Model, members: Int, memory: inout MemoryPlan) {
     let places = CommonPlaces(model.configuration, &memory)
-    var builder = PlanBuilder(model: model, places: places, memory: memory)
+    var builder = PlanBuilder(
+      model: model, places: places, blockSize: BlockSize(members: members), memory: memory)
     layers = model.weights.layers.map { builder.layer($0) }
     finalNorm = builder.memory.take(model.weights.finalNorm)
     head = builder.add(model.weights.head, output: places.logits)
@@ -64,6 +66,7 @@ extension AbsorbedAttention {
 private struct PlanBuilder {
   let model: Model
   let places: DecodingPlan.CommonPlaces
+  let blockSize: BlockSize
   var memory: MemoryPlan
   var blocks: [RowBlock] = []
   var experts: [DecodingPlan.GatedMatrices] = []
@@ -71,16 +74,19 @@ private struct PlanBuilder {
   var byteCount = 0
   private var latentLayers = 0
 
-  init(model: Model, places: DecodingPlan.CommonPlaces, memory: MemoryPlan) {
+  init(
+    model: Model, places: DecodingPlan.CommonPlaces, blockSize: BlockSize, memory: MemoryPlan
+  ) {
     self.model = model
     self.places = places
+    self.blockSize = blockSize
     self.memory = memory
   }
 
   /// Adds the blocks of all rows of a matrix.
   mutating func add(_ tensor: EncodedTensor, output: Range<Int>) -> Range<Int> {
     let start = blocks.count
-    blocks += RowBlock.blocks(of: StoredMatrix(tensor), output: output)
+    blocks += blockSize.blocks(of: StoredMatrix(tensor), output: output)
     byteCount += tensor.region.byteCount
     return start..<blocks.count
   }
@@ -94,7 +100,7 @@ private struct PlanBuilder {
     let feedForward: DecodingPlan.FeedForward
     switch layer.feedForward {
     case .dense(let weights):
-      let matrices = DecodingPlan.GatedMatrices(weights)
+      let matrices = DecodingPlan.GatedMatrices(weights, blockSize)
       byteCount += matrices.byteCount
       feedForward = .dense(matrices)
     case .experts(let weights): feedForward = .experts(mixture(weights))
@@ -156,18 +162,22 @@ private struct PlanBuilder {
 
   private mutating func mixture(_ weights: ExpertWeights) -> DecodingPlan.ExpertsPlan {
     let first = experts.count
-    let matrices = weights.experts.map(DecodingPlan.GatedMatrices.init)
+    let matrices = weights.experts.map { DecodingPlan.GatedMatrices($0, blockSize) }
     experts += matrices
     routers.append(weights.router)
     // Experts may be stored differently: what a token reads is counted by their mean.
     let all = matrices.reduce(0) { $0 + $1.byteCount }
     byteCount += all / max(matrices.count, 1) * weights.router.perToken
-    let shared = weights.shared.map(DecodingPlan.GatedMatrices.init)
+    let shared = weights.shared.map { DecodingPlan.GatedMatrices($0, blockSize) }
     byteCount += shared?.byteCount ?? 0
     return DecodingPlan.ExpertsPlan(
       router: routers.count - 1, gate: add(weights.gate, output: places.routing),
       firstExpert: first, width: matrices.first?.gate.rows ?? 0,
-      rowsPerItem: matrices.first?.rowsPerItem ?? 1, perToken: weights.router.perToken,
-      shared: shared)
+      perToken: weights.router.perToken, shared: shared,
+      rowsPerItem: matrices.first?.rowsPerItem ?? 1,
+      rowsPerSum: blockSize.rowCount(
+        rows: matrices.first?.down.rows ?? 0,
+        rowByteCount: (matrices.first?.down.rowByteCount ?? 0) * weights.router.perToken
+          + (shared?.down.rowByteCount ?? 0)))
   }
 }

@@ -79,10 +79,12 @@ struct DecodingPlan: Sendable {
     let firstExpert: Int
     /// I: rows of gate and up of every expert.
     let width: Int
-    /// Rows of them that one member takes at a time.
-    let rowsPerItem: Int
     let perToken: Int
     let shared: GatedMatrices?
+    /// Rows of gate and up of one expert that one member takes at a time.
+    let rowsPerItem: Int
+    /// Rows of down of all experts of a token that one member takes at a time.
+    let rowsPerSum: Int
   }
 
   /// The matrices of a gated feed-forward layer.
@@ -91,15 +93,21 @@ struct DecodingPlan: Sendable {
     let up: StoredMatrix
     let down: StoredMatrix
 
-    init(_ weights: FeedForwardWeights) {
+    /// Rows of gate and up that one member takes at a time.
+    let rowsPerItem: Int
+    /// Rows of down that it takes.
+    let rowsPerSum: Int
+
+    init(_ weights: FeedForwardWeights, _ blockSize: BlockSize) {
       gate = StoredMatrix(weights.gate)
       up = StoredMatrix(weights.up)
       down = StoredMatrix(weights.down)
+      rowsPerItem = blockSize.rowCount(
+        rows: gate.rows, rowByteCount: gate.rowByteCount + up.rowByteCount)
+      rowsPerSum = blockSize.rowCount(rows: down.rows, rowByteCount: down.rowByteCount)
     }
 
     var byteCount: Int { [gate, up, down].reduce(0) { $0 + $1.rows * $1.rowByteCount } }
-    /// Rows of gate and up that one member takes at a time.
-    var rowsPerItem: Int { max(RowBlock.rowCount(of: gate) / 2, 8) }
   }
 
   /// Places that all layers share, one layer after the other.

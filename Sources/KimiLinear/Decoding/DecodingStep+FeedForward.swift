@@ -18,7 +18,7 @@ extension DecodingStep {
         matrices, rows: itemRows(item, rowsPerItem, of: width), by: &vector, to: place, scratch)
     }
     var activations = PhaseVector(place: place..<place + width)
-    let (count, rowsPerSum) = (matrices.down.rows, RowBlock.rowCount(of: matrices.down))
+    let (count, rowsPerSum) = (matrices.down.rows, matrices.rowsPerSum)
     member.forEach(itemCount(count, rowsPerSum)) { item in
       let rows = itemRows(item, rowsPerSum, of: count)
       let products = scratch.products(rows.count)
@@ -78,9 +78,7 @@ extension DecodingStep {
       arrange(slot, for: expert(slot, of: layer, scratch).down, of: layer, scratch)
     }
     if let shared = layer.shared { arrange(layer.perToken, for: shared.down, of: layer, scratch) }
-    let count = plan.places.hidden.count
-    // An item reads these rows of every expert.
-    let rowsPerSum = max(RowBlock.rowCount(of: plan.experts[layer.firstExpert].down) / 4, 8)
+    let (count, rowsPerSum) = (plan.places.hidden.count, layer.rowsPerSum)
     member.forEach(itemCount(count, rowsPerSum)) { item in
       let rows = itemRows(item, rowsPerSum, of: count)
       let sum = scratch.products(rows.count)

@@ -32,7 +32,7 @@ extension DecodingStep {
         store(layer, position, dimensions, attention)
       }
     }
-    let segments = AbsorbedAttention.segments(tokens: position + 1).count
+    let segments = attention.segments(tokens: position + 1).count
     member.forEach(segments) { segment in
       let start = places.partials.lowerBound + segment * attention.partialCount
       memory.withMutable(start..<start + attention.partialCount) { partial in
