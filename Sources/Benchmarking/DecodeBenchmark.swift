@@ -44,6 +44,9 @@ package struct DecodeBenchmark: Sendable {
   private static let shortestRun = 0.25
   /// Tokens of a run.
   private static let tokensPerRun = 4...512
+  /// Tokens after which the context is brought back to its length: what is measured behind a context is not
+  /// to be measured behind a longer one.
+  private static let tokensBehindContext = 32
   /// Working sets beyond this are in memory, whatever their size.
   private static let largestCachedByteCount = 1 << 29
 
@@ -76,15 +79,14 @@ package struct DecodeBenchmark: Sendable {
     let decoder = try Decoder(
       model,
       options: Decoder.Options(
-        workers: workers, contextLimit: context + Self.tokensPerRun.upperBound))
+        workers: workers, contextLimit: context + Self.tokensBehindContext))
     try decoder.fillSynthetically(tokens: context, seed: 6)
     var noise = SeededNoise(seed: 7)
     let clock = ContinuousClock()
     var fastest = Duration.seconds(Int.max)
     func decode(_ count: Int) throws {
-      // Every run begins behind the same context.
-      decoder.rewind(to: context)
-      for _ in 0..<count {
+      for index in 0..<count {
+        if index.isMultiple(of: Self.tokensBehindContext) { decoder.rewind(to: context) }
         let token = Int.random(in: 0..<model.configuration.vocabularySize, using: &noise)
         let start = clock.now
         try decoder.step(token)

@@ -21,6 +21,8 @@ package struct MachineCeilings: Sendable {
   package let threads: Int
   /// Instructions that the C kernels use.
   package let instructions: InstructionSet
+  /// The processor whose kernels OpenBLAS chose.
+  package let productKernels: String
   /// Floating-point operations a second of `cblas_sgemm` on one thread, best of several sizes.
   package let singleThreadProduct: Double
   /// The same on all threads, each with a product of its own.
@@ -49,6 +51,7 @@ package struct MachineCeilings: Sendable {
   package init(workers: Workers, repeats: Int, availableByteCount: Int) {
     threads = workers.count
     instructions = .best
+    productKernels = MachineLimits.productKernels
     singleThreadProduct = Self.product(workers: Workers(count: 1), repeats: repeats)
     product = Self.product(workers: workers, repeats: repeats)
     let limit = max(availableByteCount / 4, Self.workingSets[0])

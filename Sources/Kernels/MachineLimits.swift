@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import COpenBLAS
 package import TensorCore
 
 /// Work that does nothing but reach a limit of the machine, for measurements to be held against.
 package enum MachineLimits {
+  /// The processor whose kernels OpenBLAS runs: "Prescott" where it does not know the one it is on.
+  package static var productKernels: String {
+    guard let name = unsafe openblas_get_corename() else { return "unknown" }
+    return unsafe String(cString: name)
+  }
+
   /// Multiplies square matrices by OpenBLAS on one thread of each worker, all at a time.
   ///
   /// - Parameters:

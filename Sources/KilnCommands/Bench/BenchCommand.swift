@@ -96,7 +96,7 @@ struct Bench: ParsableCommand {
       if only.contains(.products) { measureProducts(model, &report) }
     }
     if only.contains(.convert) || only.contains(.quantize) { try measureJobs(checked, &report) }
-    common.warn(report.spreadWarnings)
+    common.warn(report.spreadWarnings + report.ceilingWarnings)
     try common.json
       ? StandardOutput.print(json: report.json) : StandardOutput.print(report.text)
   }

@@ -26,6 +26,7 @@ extension BenchReport {
   private static func json(_ machine: MachineCeilings) -> JSONValue {
     [
       "instructions": .string(machine.instructions.rawValue),
+      "sgemm_kernels": .string(machine.productKernels),
       "sgemm_flops_one_thread": .number(machine.singleThreadProduct),
       "sgemm_flops": .number(machine.product),
       "read": .array(

@@ -40,6 +40,7 @@ extension BenchReport {
     table.add([
       "load average before", loadAverage.map { $0.decimalText(decimals: 2) } ?? "unknown", "",
     ])
+    table.add(["sgemm, kernels for", machine.productKernels, ""])
     table.add(["sgemm, one thread", Self.giga(machine.singleThreadProduct), "GFLOP/s"])
     table.add(["sgemm, all threads", Self.giga(machine.product), "GFLOP/s"])
     for read in machine.reads {

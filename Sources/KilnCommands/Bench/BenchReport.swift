@@ -51,6 +51,19 @@ struct BenchReport {
     ]
   }
 
+  /// A line about a ceiling that was passed.
+  var ceilingWarnings: [String] {
+    guard let machine else { return [] }
+    let rates = (prefill.map(\.operationsPerSecond) + products.map(\.operationsPerSecond))
+    let share = (rates.max() ?? 0) / machine.product
+    guard share > 1 + Self.wideSpread else { return [] }
+    return [
+      "\(Quantities.percent(share)) of sgemm: OpenBLAS, which runs its kernels for"
+        + " \(machine.productKernels) here, is no ceiling; it may be one with OPENBLAS_CORETYPE=HASWELL"
+        + " (AVX2) or SKYLAKEX (AVX-512) in the environment"
+    ]
+  }
+
   private var measurements: [(name: String, time: Measurement)] {
     prefill.map { ("prefill, \($0.tokens) tokens", $0.time) }
       + decode.map { ("decode, context \($0.context)", $0.time) }
