@@ -54,7 +54,7 @@ struct BenchReport {
   /// A line about a ceiling that was passed.
   var ceilingWarnings: [String] {
     guard let machine else { return [] }
-    let rates = (prefill.map(\.operationsPerSecond) + products.map(\.operationsPerSecond))
+    let rates = prefill.map(\.operationsPerSecond) + products.map(\.operationsPerSecond)
     let share = (rates.max() ?? 0) / machine.product
     guard share > 1 + Self.wideSpread else { return [] }
     return [
