@@ -111,17 +111,29 @@ package enum FeedForwardMixture {
           of: input, rows: tokens(of: member, chunk, strip: strip, height: height), into: &place,
           on: instructions)
       }
-      for first in stride(from: 0, to: width, by: widthPerBlock) {
-        let block = first..<min(first + widthPerBlock, width)
-        WeightProduct.withPanels(of: member.weights.gate, rows: block, on: instructions) { gate in
-          WeightProduct.withPanels(of: member.weights.up, rows: block, on: instructions) { up in
-            for strip in 0..<strips {
-              let start = (strip * width + block.lowerBound) * height
-              var place = hidden._mutatingExtracting(start..<start + block.count * height)
-              raiseStrip(
-                gathered.span.extracting(strip * inner * height..<(strip + 1) * inner * height),
-                rows: tokens(of: member, chunk, strip: strip, height: height).count, inner: inner,
-                gate: gate, up: up, width: block.count, into: &place, on: instructions)
+      withScratch(height * widthPerBlock) { gated in
+        withScratch(height * widthPerBlock) { raised in
+          for first in stride(from: 0, to: width, by: widthPerBlock) {
+            let block = first..<min(first + widthPerBlock, width)
+            withGateAndUp(member.weights, block, on: instructions) { gate, up in
+              for strip in 0..<strips {
+                let start = (strip * width + block.lowerBound) * height
+                var place = hidden._mutatingExtracting(start..<start + block.count * height)
+                let source = gathered.span.extracting(
+                  strip * inner * height..<(strip + 1) * inner * height)
+                let product = StripProduct(
+                  rows: tokens(of: member, chunk, strip: strip, height: height).count,
+                  columns: block.count, inner: inner,
+                  layout: .packed(inner: inner, on: instructions), instructions: instructions)
+                product(source, gate, into: &gated, stride: block.count)
+                product(source, up, into: &raised, stride: block.count)
+                let size = product.rows * block.count
+                var result = gated._mutatingExtracting(0..<size)
+                siluMultiply(&result, by: raised.span.extracting(0..<size), on: instructions)
+                packStrip(
+                  of: result.span, rows: product.rows, stride: block.count, inner: block.count,
+                  into: &place, on: instructions)
+              }
             }
           }
         }
@@ -129,21 +141,15 @@ package enum FeedForwardMixture {
     }
   }
 
-  private static func raiseStrip(
-    _ strip: Span<Float>, rows: Int, inner: Int, gate: Span<Float>, up: Span<Float>, width: Int,
-    into hidden: inout MutableSpan<Float>, on instructions: InstructionSet
+  /// Lends some rows of gate and of up in panels.
+  private static func withGateAndUp(
+    _ weights: FeedForwardWeights, _ rows: Range<Int>, on instructions: InstructionSet,
+    _ body: (_ gate: Span<Float>, _ up: Span<Float>) -> Void
   ) {
-    let product = StripProduct(
-      rows: rows, columns: width, inner: inner, layout: .packed(inner: inner, on: instructions),
-      instructions: instructions)
-    withScratch(rows * width) { gated in
-      withScratch(rows * width) { raised in
-        product(strip, gate, into: &gated, stride: width)
-        product(strip, up, into: &raised, stride: width)
-        siluMultiply(&gated, by: raised.span, on: instructions)
+    WeightProduct.withPanels(of: weights.gate, rows: rows, on: instructions) { gate in
+      WeightProduct.withPanels(of: weights.up, rows: rows, on: instructions) { up in
+        body(gate, up)
       }
-      packStrip(
-        of: gated.span, rows: rows, stride: width, inner: width, into: &hidden, on: instructions)
     }
   }
 
@@ -155,15 +161,17 @@ package enum FeedForwardMixture {
     let height = instructions.stripHeight
     var sum = Matrix(rows: output.rows, columns: columns.count)
     sum.withSharedRows { sum in
-      var next = 0
-      for (index, member) in members.enumerated() {
-        let first = next
-        while next < chunks.count, chunks[next].member == index { next += 1 }
-        WeightProduct.withPanels(of: member.weights.down, rows: columns, on: instructions) { down in
-          for chunk in chunks[first..<next] {
-            lowerChunk(
-              hidden.rowSpan(0).extracting(chunk.place), member, chunk, down, height: height,
-              into: sum, on: instructions)
+      withScratch(height * columns.count) { tile in
+        var next = 0
+        for (index, member) in members.enumerated() {
+          let first = next
+          while next < chunks.count, chunks[next].member == index { next += 1 }
+          WeightProduct.withPanels(of: member.weights.down, rows: columns, on: instructions) { down in
+            for chunk in chunks[first..<next] {
+              lowerChunk(
+                hidden.rowSpan(0).extracting(chunk.place), member, chunk, down, height: height,
+                tile: &tile, into: sum, on: instructions)
+            }
           }
         }
       }
@@ -175,24 +183,23 @@ package enum FeedForwardMixture {
 
   private static func lowerChunk(
     _ hidden: Span<Float>, _ member: FeedForwardMember, _ chunk: Chunk, _ down: Span<Float>,
-    height: Int, into sum: SharedRows, on instructions: InstructionSet
+    height: Int, tile: inout MutableSpan<Float>, into sum: SharedRows,
+    on instructions: InstructionSet
   ) {
     let (width, columns) = (member.weights.width, sum.columns)
-    withScratch(height * columns) { tile in
-      for (strip, first) in stride(from: 0, to: chunk.range.count, by: height).enumerated() {
-        let rows = tokens(of: member, chunk, strip: strip, height: height)
-        let product = StripProduct(
-          rows: rows.count, columns: columns, inner: width,
-          layout: .packed(inner: width, on: instructions), instructions: instructions)
-        product(
-          hidden.extracting(strip * width * height..<(strip + 1) * width * height), down,
-          into: &tile, stride: columns)
-        let start = chunk.range.lowerBound + first
-        addRows(
-          tile.span, stride: columns, columns: columns,
-          factors: member.factors.span.extracting(start..<start + rows.count), to: sum, rows: rows,
-          column: 0, on: instructions)
-      }
+    for (strip, first) in stride(from: 0, to: chunk.range.count, by: height).enumerated() {
+      let rows = tokens(of: member, chunk, strip: strip, height: height)
+      let product = StripProduct(
+        rows: rows.count, columns: columns, inner: width,
+        layout: .packed(inner: width, on: instructions), instructions: instructions)
+      product(
+        hidden.extracting(strip * width * height..<(strip + 1) * width * height), down,
+        into: &tile, stride: columns)
+      let start = chunk.range.lowerBound + first
+      addRows(
+        tile.span, stride: columns, columns: columns,
+        factors: member.factors.span.extracting(start..<start + rows.count), to: sum, rows: rows,
+        column: 0, on: instructions)
     }
   }
 
