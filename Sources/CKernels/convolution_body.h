@@ -8,18 +8,23 @@
 /// Channels at a time, so few that history, weights and sums stay in the first-level cache.
 enum { NAME(CONVOLUTION_PART) = 128 };
 
-/// One token of at most CONVOLUTION_PART channels and four taps, the usual number.
+/// The usual four taps: sixteen channels of all tokens, whose history stays in registers.
 static inline void NAME(convolve_four_taps)(
-    float *restrict x, float *restrict oldest, float *restrict older, float *restrict old,
-    const float *restrict weights, size_t stride, size_t channels) {
-  for (size_t c = 0; c < channels; c++) {
-    const float a = oldest[c], b = older[c], d = old[c], input = x[c];
-    x[c] = ((weights[c] * a + weights[stride + c] * b) + weights[2 * stride + c] * d) +
-           weights[3 * stride + c] * input;
-    oldest[c] = b;
-    older[c] = d;
-    old[c] = input;
+    float *x, size_t rows, size_t stride, float *history, const float *weights) {
+  float16 oldest = LOAD(history), older = LOAD(history + stride),
+          old = LOAD(history + 2 * stride);
+  const float16 first = LOAD(weights), second = LOAD(weights + stride),
+                third = LOAD(weights + 2 * stride), fourth = LOAD(weights + 3 * stride);
+  for (size_t row = 0; row < rows; row++, x += stride) {
+    const float16 input = LOAD(x);
+    STORE(x, ((first * oldest + second * older) + third * old) + fourth * input);
+    oldest = older;
+    older = old;
+    old = input;
   }
+  STORE(history, oldest);
+  STORE(history + stride, older);
+  STORE(history + 2 * stride, old);
 }
 
 /// One token of at most CONVOLUTION_PART channels and any number of taps.
@@ -45,25 +50,20 @@ static void NAME(short_convolution)(
     float *x, size_t rows, size_t stride, float *history, const float *weights, size_t taps,
     size_t channels) {
   enum { PART = NAME(CONVOLUTION_PART) };
-  for (size_t start = 0; start < channels; start += PART) {
+  size_t start = 0;
+  for (; taps == 4 && start + LANES <= channels; start += LANES) {
+    NAME(convolve_four_taps)(x + start, rows, stride, history + start, weights + start);
+  }
+  for (; start < channels; start += PART) {
     const size_t count = channels - start < PART ? channels - start : PART;
-    float *past = history + start;
     for (size_t row = 0; row < rows; row++) {
-      float *place = x + row * stride + start;
-      // The rows of a part are far from each other: ask for one in time.
-      if (row + 8 < rows) {
-        for (size_t c = 0; c < count; c += LANES) {
-          __builtin_prefetch(place + 8 * stride + c, 1);
-        }
-      }
-      if (taps == 4) {
-        NAME(convolve_four_taps)(
-            place, past, past + stride, past + 2 * stride, weights + start, stride, count);
-      } else {
-        NAME(convolve)(place, past, weights + start, taps, stride, count);
-      }
-      for (size_t c = 0; c < count; c++) place[c] = place[c] * NAME(sigmoid_element)(place[c]);
+      NAME(convolve)
+      (x + row * stride + start, history + start, weights + start, taps, stride, count);
     }
+  }
+  for (size_t row = 0; row < rows; row++) {
+    float *place = x + row * stride;
+    for (size_t c = 0; c < channels; c++) place[c] = place[c] * NAME(sigmoid_element)(place[c]);
   }
 }
 

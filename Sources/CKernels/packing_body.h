@@ -104,37 +104,123 @@ static inline __attribute__((always_inline)) float NAME(weight_scale)(
   return scale;
 }
 
+/// Elements in one word of 32 bits, of types whose elements do not cross words.
+static inline __attribute__((always_inline)) size_t NAME(weights_per_word)(
+    const enum kiln_weight_type type) {
+  switch (type) {
+  case KILN_WEIGHT_F32: return 1;
+  case KILN_WEIGHT_BF16: return 2;
+  case KILN_WEIGHT_INT8: return 4;
+  case KILN_WEIGHT_INT4: return 8;
+  default: return 0;
+  }
+}
+
+/// The element with the given index of each of sixteen words, scaled; the values of `widen_lanes`.
+static inline __attribute__((always_inline)) void NAME(widen_words)(
+    const enum kiln_weight_type type, const uint16lanes *words, size_t index,
+    const float16 *scales, float16 *lanes) {
+  if (type == KILN_WEIGHT_F32) {
+    *lanes = (float16)*words;
+  } else if (type == KILN_WEIGHT_BF16) {
+    *lanes = (float16)(index == 0 ? *words << 16 : *words & 0xFFFF0000u);
+  } else {
+    const uint32_t bits = type == KILN_WEIGHT_INT8 ? 8 : 4, half = 1u << (bits - 1);
+    const uint16lanes codes = (*words >> (uint32_t)(index * bits)) & (2 * half - 1);
+    *lanes = __builtin_convertvector((int16lanes)codes - (int32_t)half, float16) * *scales;
+  }
+}
+
+/// Scales of `rows` rows at one place of each, for the lanes of words.
+static inline __attribute__((always_inline)) void NAME(row_scales)(
+    const enum kiln_weight_type type, const struct kiln_weight_rows *weights, size_t first,
+    size_t rows, size_t k, float16 *scales) {
+  float numbers[LANES] = {0};
+  for (size_t r = 0; r < rows; r++) {
+    numbers[r] = NAME(weight_scale)(type, weights, first + r, k);
+  }
+  memcpy(scales, numbers, sizeof *scales);
+}
+
+/// Sixteen words of up to sixteen rows from `first` on, in columns: words are turned over, and their
+/// elements widened afterwards, so that small elements take fewer exchanges.
+static inline __attribute__((always_inline)) void NAME(pack_words)(
+    const enum kiln_weight_type type, const struct kiln_weight_rows *weights, size_t first,
+    size_t rows, size_t k, float *panel) {
+  enum { WIDTH = PRODUCT_GROUPS * LANES };
+  const size_t bits = NAME(weight_bits)(type), per_word = NAME(weights_per_word)(type);
+  float16 block[LANES];
+  UNROLL for (int r = 0; r < LANES; r++) {
+    if ((size_t)r >= rows) {
+      block[r] = ALL(0);
+      continue;
+    }
+    const uint8_t *source =
+        weights->elements + (first + (size_t)r) * weights->row_bytes + k * bits / 8;
+    memcpy(&block[r], source, sizeof block[r]);
+    // Sixteen rows are as many short streams, which no prefetcher of the hardware follows: each line
+    // asks for the one at the same place of the next sixteen rows.
+    PREFETCH(source + LANES * weights->row_bytes);
+  }
+  NAME(transpose)(block);
+  float16 scales = ALL(1);
+  UNROLL for (size_t word = 0; word < LANES; word++) {
+    const uint16lanes words = (uint16lanes)block[word];
+    UNROLL for (size_t i = 0; i < per_word; i++) {
+      const size_t place = k + word * per_word + i;
+      // A group has a multiple of 16 elements, or the whole row.
+      if (type >= KILN_WEIGHT_INT8 && (word * per_word + i) % 16 == 0 &&
+          ((word == 0 && i == 0) || place % weights->group == 0)) {
+        NAME(row_scales)(type, weights, first, rows, place, &scales);
+      }
+      float16 lanes;
+      NAME(widen_words)(type, &words, i, &scales, &lanes);
+      STORE(panel + place * WIDTH, lanes);
+    }
+  }
+}
+
 /// Panels of one type: the type is a constant, so that nothing is chosen inside the loops.
 static inline __attribute__((always_inline)) void NAME(pack_panel_of)(
     const enum kiln_weight_type type, const struct kiln_weight_rows *weights, size_t rows,
     size_t inner, float *panel) {
   enum { WIDTH = PRODUCT_GROUPS * LANES };
-  const size_t bits = NAME(weight_bits)(type);
+  const size_t bits = NAME(weight_bits)(type), step = LANES * NAME(weights_per_word)(type);
   for (size_t first = 0; first < WIDTH; first += LANES) {
-    for (size_t k = 0; k < inner; k += LANES) {
-      const size_t count = inner - k < LANES ? inner - k : LANES;
+    const size_t left = rows > first ? rows - first : 0;
+    const size_t count = left < LANES ? left : LANES;
+    size_t start = 0;
+    for (; step > 0 && start + step <= inner; start += step) {
+      if (count == LANES) {
+        NAME(pack_words)(type, weights, first, LANES, start, panel + first);
+      } else {
+        NAME(pack_words)(type, weights, first, count, start, panel + first);
+      }
+    }
+    for (size_t k = start; k < inner; k += LANES) {
+      const size_t length = inner - k < LANES ? inner - k : LANES;
       float16 block[LANES];
       UNROLL for (int r = 0; r < LANES; r++) {
         const size_t row = first + (size_t)r;
-        if (row >= rows) {
+        if ((size_t)r >= count) {
           block[r] = ALL(0);
           continue;
         }
         const uint8_t *source = weights->elements + row * weights->row_bytes + k * bits / 8;
         const float scale = NAME(weight_scale)(type, weights, row, k);
-        if (count == LANES) {
+        if (length == LANES) {
           NAME(widen_lanes)(type, source, scale, &block[r]);
         } else {
           uint8_t rest[LANES * sizeof(float)] = {0};
-          memcpy(rest, source, count * bits / 8);
+          memcpy(rest, source, length * bits / 8);
           NAME(widen_lanes)(type, rest, scale, &block[r]);
         }
       }
       NAME(transpose)(block);
-      if (count == LANES) {
+      if (length == LANES) {
         UNROLL for (int c = 0; c < LANES; c++) STORE(panel + (k + c) * WIDTH + first, block[c]);
       } else {
-        for (size_t c = 0; c < count; c++) STORE(panel + (k + c) * WIDTH + first, block[c]);
+        for (size_t c = 0; c < length; c++) STORE(panel + (k + c) * WIDTH + first, block[c]);
       }
     }
   }

@@ -18,9 +18,10 @@ struct GatedNormTests {
     let weight = generator.floats(width, in: -2...2)
     func result(_ set: InstructionSet, threads: Int = 1) -> Matrix {
       var output = input
-      gatedHeadNorm(
-        &output, gate: gate, weight: weight, epsilon: 1e-5, workers: Workers(count: threads),
-        on: set)
+      output.forEachRow(workers: Workers(count: threads)) { row, elements in
+        gatedHeadNorm(
+          &elements, gate: gate.rowSpan(row), weight: weight, epsilon: 1e-5, on: set)
+      }
       return output
     }
     let output = result(.portable)

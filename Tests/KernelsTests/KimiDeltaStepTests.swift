@@ -59,9 +59,11 @@ import Testing
       rows: count, columns: channels, elements: generator.floats(count * channels, in: -2...2))
     var states = [ShortConvolutionState(channels: channels, kernel: kernel)]
     var expected = input
-    shortConvolution(
-      &expected, weights: weights, sequences: [0..<count], states: &states,
-      workers: Workers(count: 1))
+    expected.withSharedRows { rows in
+      ShortConvolution.with(weights, sequences: [0..<count], states: &states) {
+        $0.apply(to: rows, rows: 0..<count, channels: 0..<channels)
+      }
+    }
     let memory = try #require(SharedFloats(count: channels * kernel))
     let ring = ConvolutionRing(
       place: 0..<channels * kernel, channels: channels, kernel: kernel)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Kernels
+import Synchronization
 import TensorCore
 import TestSupport
 import Testing
@@ -59,12 +60,13 @@ import Testing
     }
   }
 
-  @Test(arguments: [1, 3, 15, 17, 30, 47])
+  @Test(arguments: [1, 3, 15, 17, 30, 47, 80, 160, 200, 288])
   func `rows of any length`(inner: Int) throws {
     var generator = SeededGenerator()
     for encoding: TensorEncoding in [
       .plain(.bf16), .plain(.f16), .plain(.f32), .quantized(bits: 8, group: .row),
-      .quantized(bits: 4, group: .row),
+      .quantized(bits: 4, group: .row), .quantized(bits: 8, group: .size(32)),
+      .quantized(bits: 4, group: .size(32)),
     ] where encoding.fits(columns: inner) {
       let weight = try EncodedTensor.random(encoding, rows: 37, columns: inner, using: &generator)
       let input = randomMatrix(14, inner, &generator)
@@ -112,6 +114,34 @@ import Testing
     WeightProduct.add(packed, by: weights[1], to: &after, workers: Workers(count: 2))
     let expected = zip(before.elements, together[1].elements).map { $0 + $1 }
     #expect(after.elements == expected)
+  }
+
+  @Test func `what is done with a product sees every element once, rows in order`() throws {
+    var generator = SeededGenerator()
+    // More tokens than share one widening otherwise, more rows than a block has.
+    let input = randomMatrix(1100, 256, &generator)
+    let weight = try EncodedTensor.random(.plain(.bf16), rows: 300, columns: 256, using: &generator)
+    let packed = PackedRows(input, workers: Workers(count: 2))
+    let plain = WeightProduct.multiply(packed, by: weight, workers: Workers(count: 2))
+    let next = Mutex([Int](repeating: 0, count: 300))
+    let term = ProductTerm(packed, by: weight) { product, rows, columns in
+      next.withLock { next in
+        for column in columns {
+          if next[column] != rows.lowerBound { next[column] = -2000 }
+          next[column] += rows.count
+        }
+      }
+      for row in rows {
+        product.withRow(row, columns: columns) { elements in
+          for index in 0..<elements.count { elements[index] = 1 - 2 * elements[index] }
+        }
+      }
+    }
+    let both = WeightProduct.multiply(
+      [term, ProductTerm(packed, by: weight)], workers: Workers(count: 3))
+    #expect(both[0].elements == plain.elements.map { 1 - 2 * $0 })
+    #expect(both[1] == plain)
+    #expect(next.withLock { $0 } == [Int](repeating: 1100, count: 300))
   }
 
   @Test func `log-probabilities are those of a softmax in double precision`() throws {

@@ -68,22 +68,3 @@ package enum KimiDeltaStep {
     }
   }
 }
-
-/// The log decay of one head for one token; `kimiDeltaLogDecay` has the equation.
-///
-/// - Parameters:
-///   - channels: The output of f_b f_a, `[K]`; becomes the log decay.
-///   - bias: dt_bias of the head, `[K]`.
-///   - rate: exp(A_log) of the head.
-///   - instructions: Which C kernels run.
-package func kimiDeltaLogDecay(
-  _ channels: inout MutableSpan<Float>, bias: Span<Float>, rate: Float,
-  on instructions: InstructionSet = .best
-) {
-  precondition(channels.count == bias.count, "a bias for each channel")
-  unsafe channels.withUnsafeMutableBufferPointer { x in
-    unsafe bias.withUnsafeBufferPointer { bias in
-      unsafe kiln_log_decay(instructions.code, x.baseAddress, bias.baseAddress, -rate, x.count)
-    }
-  }
-}

@@ -13,13 +13,15 @@ package enum WeightProduct {
   /// Tokens that share one widening; more than that would leave threads without work at the end.
   private static let tokensPerItem = 1024
 
-  /// A block of the result: rows of one of the weights, strips of the input.
+  /// A block of a result: rows of the weights of one of the terms, strips of its input.
   private struct Item: Sendable {
-    let weight: Int
+    let term: Int
     let rows: Range<Int>
     let strips: Range<Int>
+    /// Length of the sums.
+    let inner: Int
 
-    var cost: Int { rows.count * strips.count }
+    var cost: Int { rows.count * strips.count * inner }
   }
 
   /// Multiplies all tokens with a weight matrix.
@@ -36,9 +38,10 @@ package enum WeightProduct {
   ) -> Matrix {
     let packed = PackedRows(input, workers: workers)
     let rows = rows ?? 0..<weight.shape.rows
+    let term = ProductTerm(packed, by: weight)
     return Matrix(rows: packed.rows, columns: rows.count) { output in
-      forEachItem(packed, [weight], rows: [rows], workers: workers) { item in
-        multiply(packed, item, by: weight, into: output, column: -rows.lowerBound)
+      forEachItem([term], rows: [rows], workers: workers) { item in
+        multiply(term, item, into: output, column: -rows.lowerBound)
       }
     }
   }
@@ -53,15 +56,27 @@ package enum WeightProduct {
   package static func multiply(
     _ input: PackedRows, by weights: [EncodedTensor], workers: Workers
   ) -> [Matrix] {
+    multiply(weights.map { ProductTerm(input, by: $0) }, workers: workers)
+  }
+
+  /// Computes several products in one parallel run.
+  ///
+  /// - Parameters:
+  ///   - terms: What is multiplied, and what is done with it at once.
+  ///   - workers: Threads. The result does not depend on their number.
+  /// - Returns: `[N, out]` for each of the terms.
+  package static func multiply(_ terms: [ProductTerm], workers: Workers) -> [Matrix] {
     var outputs: [Matrix] = []
     func lend(_ index: Int, _ shared: [SharedRows]) {
-      guard index < weights.count else {
-        forEachItem(input, weights, rows: weights.map { 0..<$0.shape.rows }, workers: workers) {
-          multiply(input, $0, by: weights[$0.weight], into: shared[$0.weight], column: 0)
+      guard index < terms.count else {
+        forEachItem(terms, rows: terms.map { 0..<$0.weight.shape.rows }, workers: workers) {
+          multiply(terms[$0.term], $0, into: shared[$0.term], column: 0)
         }
         return
       }
-      let output = Matrix(rows: input.rows, columns: weights[index].shape.rows) { rows in
+      let output = Matrix(
+        rows: terms[index].input.rows, columns: terms[index].weight.shape.rows
+      ) { rows in
         lend(index + 1, shared + [rows])
       }
       outputs.append(output)
@@ -76,11 +91,7 @@ package enum WeightProduct {
   package static func multiply(
     _ input: PackedRows, by weight: EncodedTensor, workers: Workers
   ) -> Matrix {
-    Matrix(rows: input.rows, columns: weight.shape.rows) { output in
-      forEachItem(input, [weight], rows: [0..<weight.shape.rows], workers: workers) {
-        multiply(input, $0, by: weight, into: output, column: 0)
-      }
-    }
+    multiply([ProductTerm(input, by: weight)], workers: workers)[0]
   }
 
   /// Adds the product with a weight matrix to a matrix: Y = Y + X W^T.
@@ -97,7 +108,9 @@ package enum WeightProduct {
       target.rows == input.rows && target.columns == weight.shape.rows, "shapes differ")
     let ones = [Float](repeating: 1, count: input.stripHeight)
     target.withSharedRows { target in
-      forEachItem(input, [weight], rows: [0..<weight.shape.rows], workers: workers) { item in
+      forEachItem(
+        [ProductTerm(input, by: weight)], rows: [0..<weight.shape.rows], workers: workers
+      ) { item in
         forEachTile(input, strips: item.strips, by: weight, rows: item.rows) { rows, tile in
           addRows(
             tile.span, stride: item.rows.count, columns: item.rows.count, factors: ones.span,
@@ -152,11 +165,11 @@ package enum WeightProduct {
   }
 
   private static func multiply(
-    _ input: PackedRows, _ item: Item, by weight: EncodedTensor, into output: SharedRows,
-    column: Int
+    _ term: ProductTerm, _ item: Item, into output: SharedRows, column: Int
   ) {
+    let input = term.input
     let instructions = input.instructions
-    withPanels(of: weight, rows: item.rows, on: instructions) { panels in
+    withPanels(of: term.weight, rows: item.rows, on: instructions) { panels in
       for strip in item.strips {
         let rows = input.rows(ofStrip: strip)
         let product = StripProduct(
@@ -165,26 +178,29 @@ package enum WeightProduct {
         product(
           input.strips.rowSpan(strip), panels, into: output, row: rows.lowerBound,
           column: item.rows.lowerBound + column)
+        term.finish?(output, rows, item.rows)
       }
     }
   }
 
   /// Runs the blocks of some products on all threads, the largest first.
   private static func forEachItem(
-    _ input: PackedRows, _ weights: [EncodedTensor], rows: [Range<Int>], workers: Workers,
-    _ body: @Sendable (Item) -> Void
+    _ terms: [ProductTerm], rows: [Range<Int>], workers: Workers, _ body: @Sendable (Item) -> Void
   ) {
-    let blockRows = blockRowCount(inner: input.columns, on: input.instructions)
-    let stripsPerItem = max(tokensPerItem / input.stripHeight, 1)
     var items: [Item] = []
-    for (index, (weight, rows)) in zip(weights, rows).enumerated() {
-      precondition(weight.shape.columns == input.columns, "activations do not fit the weights")
+    for (index, (term, rows)) in zip(terms, rows).enumerated() {
+      let input = term.input
+      let blockRows = blockRowCount(inner: input.columns, on: input.instructions)
+      // What is done with a product wants all rows from one thread.
+      let stripsPerItem =
+        term.finish == nil ? max(tokensPerItem / input.stripHeight, 1) : max(input.strips.rows, 1)
       for first in stride(from: rows.lowerBound, to: rows.upperBound, by: blockRows) {
         for strip in stride(from: 0, to: input.strips.rows, by: stripsPerItem) {
           items.append(
             Item(
-              weight: index, rows: first..<min(first + blockRows, rows.upperBound),
-              strips: strip..<min(strip + stripsPerItem, input.strips.rows)))
+              term: index, rows: first..<min(first + blockRows, rows.upperBound),
+              strips: strip..<min(strip + stripsPerItem, input.strips.rows),
+              inner: input.columns))
         }
       }
     }

@@ -1,33 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CKernels
-package import TensorCore
 
-/// The output gate of Kimi Delta Attention: each head normalised, times the sigmoid of a gate.
+/// The output gate of Kimi Delta Attention for one token: each head normalised, times the sigmoid of a gate.
 ///
-///     y[t, h, :] = RMSNorm(o[t, h, :]) * weight * sigmoid(gate[t, h, :])
+///     y[h, :] = RMSNorm(o[h, :]) * weight * sigmoid(gate[h, :])
 ///
 /// - Parameters:
-///   - output: o `[N, H * V]`; becomes y.
-///   - gate: `[N, H * V]`.
+///   - output: o `[H * V]`; becomes y.
+///   - gate: `[H * V]`.
 ///   - weight: V factors, the same for all heads.
 ///   - epsilon: Of the norm.
-///   - workers: Threads. The result does not depend on their number.
 ///   - instructions: Which C kernels run.
 package func gatedHeadNorm(
-  _ output: inout Matrix, gate: Matrix, weight: [Float], epsilon: Float, workers: Workers,
+  _ output: inout MutableSpan<Float>, gate: Span<Float>, weight: [Float], epsilon: Float,
   on instructions: InstructionSet = .best
 ) {
-  precondition(output.rows == gate.rows && output.columns == gate.columns, "shapes differ")
-  precondition(!weight.isEmpty && output.columns % weight.count == 0, "broken heads")
-  let heads = output.columns / weight.count
-  output.forEachRow(workers: workers) { row, elements in
-    unsafe elements.withUnsafeMutableBufferPointer { x in
-      unsafe gate.elements.withUnsafeBufferPointer { gate in
-        unsafe kiln_gated_norm(
-          instructions.code, x.baseAddress,
-          gate.baseAddress.map { unsafe $0 + row * x.count }, weight, epsilon, heads, weight.count)
-      }
+  precondition(output.count == gate.count, "shapes differ")
+  precondition(!weight.isEmpty && output.count % weight.count == 0, "broken heads")
+  let heads = output.count / weight.count
+  unsafe output.withUnsafeMutableBufferPointer { x in
+    unsafe gate.withUnsafeBufferPointer { gate in
+      unsafe kiln_gated_norm(
+        instructions.code, x.baseAddress, gate.baseAddress, weight, epsilon, heads, weight.count)
     }
   }
 }

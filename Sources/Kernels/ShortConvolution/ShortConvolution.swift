@@ -78,50 +78,82 @@ package func referenceShortConvolution(
   return output
 }
 
-/// Depthwise causal convolution over time with SiLU, in place; see `referenceShortConvolution`.
+/// Depthwise causal convolution over time with SiLU, in place, some tokens and channels at a time; see
+/// `referenceShortConvolution`.
 ///
-/// - Parameters:
-///   - rows: `[N, channels]`, the inputs of all sequences; become the outputs.
-///   - weights: One row of taps for each channel.
-///   - sequences: Disjoint ranges of rows; rows of none stay as they are.
-///   - states: One for each sequence; replaced by the state after its last token, in place.
-///   - workers: Threads; blocks of 128 channels of a sequence are items of work.
-///   - instructions: Which C kernels run.
-/// - Complexity: 2 * N * channels * kernel flops and N * channels exponentials.
-package func shortConvolution(
-  _ rows: inout Matrix, weights: ShortConvolutionWeights, sequences: [Range<Int>],
-  states: inout [ShortConvolutionState], workers: Workers,
-  on instructions: InstructionSet = .best
-) {
-  let (channels, past) = (weights.channels, weights.kernel - 1)
-  precondition(rows.columns == channels, "weights of another shape")
-  precondition(states.count == sequences.count, "one state for each sequence")
-  for (state, sequence) in zip(states, sequences) {
-    precondition(state.elements.count == past * channels, "a state of another shape")
-    precondition(sequence.lowerBound >= 0 && sequence.upperBound <= rows.rows, "rows outside")
-  }
-  let block = 128
-  let blocks = (channels + block - 1) / block
-  // States move into matrices and back; nothing is copied.
-  var histories = states.indices.map { index in
-    var elements: [Float] = []
-    swap(&elements, &states[index].elements)
-    return Matrix(rows: past, columns: channels, elements: elements)
-  }
-  rows.withSharedRows { rows in
-    withSharedRows(of: &histories) { histories in
-      workers.forEach(sequences.count * blocks) { item in
-        let (sequence, first) = (sequences[item / blocks], item % blocks * block)
-        guard !sequence.isEmpty else { return }
-        unsafe weights.taps.withUnsafeBufferPointer { taps in
-          unsafe kiln_short_convolution(
-            instructions.code, rows.address(row: sequence.lowerBound, column: first),
-            sequence.count, channels, histories[item / blocks].address(row: 0, column: first),
-            taps.baseAddress.map { unsafe $0 + first }, weights.kernel,
-            min(block, channels - first))
-        }
-      }
+/// A channel takes the tokens of a sequence in their order, in pieces of any length: what comes before a
+/// piece is in the state of the sequence. Pieces of other channels may be on other threads.
+package struct ShortConvolution: Sendable {
+  private let weights: ShortConvolutionWeights
+  private let sequences: [Range<Int>]
+  /// Indices of the sequences of all rows.
+  private let owners: [Int?]
+  private let histories: [SharedRows]
+  private let instructions: InstructionSet
+
+  /// Lends a convolution whose sequences go on from their states.
+  ///
+  /// - Parameters:
+  ///   - weights: One row of taps for each channel.
+  ///   - sequences: Disjoint ranges of rows; rows of none stay as they are.
+  ///   - states: One for each sequence; replaced by the state after its last token, in place.
+  ///   - instructions: Which C kernels run.
+  ///   - body: Applies it to each channel of each row once.
+  /// - Returns: What `body` returns.
+  package static func with<Result>(
+    _ weights: ShortConvolutionWeights, sequences: [Range<Int>],
+    states: inout [ShortConvolutionState], on instructions: InstructionSet = .best,
+    _ body: (ShortConvolution) -> Result
+  ) -> Result {
+    let (channels, past) = (weights.channels, weights.kernel - 1)
+    precondition(states.count == sequences.count, "one state for each sequence")
+    var owners = [Int?](repeating: nil, count: sequences.map(\.upperBound).max() ?? 0)
+    for (index, sequence) in sequences.enumerated() {
+      precondition(states[index].elements.count == past * channels, "a state of another shape")
+      for row in sequence { owners[row] = index }
+    }
+    // States move into matrices and back; nothing is copied.
+    var histories = states.indices.map { index in
+      var elements: [Float] = []
+      swap(&elements, &states[index].elements)
+      return Matrix(rows: past, columns: channels, elements: elements)
+    }
+    defer {
+      for index in states.indices { swap(&states[index].elements, &histories[index].elements) }
+    }
+    return withSharedRows(of: &histories) { histories in
+      body(
+        ShortConvolution(
+          weights: weights, sequences: sequences, owners: owners, histories: histories,
+          instructions: instructions))
     }
   }
-  for index in states.indices { swap(&states[index].elements, &histories[index].elements) }
+
+  /// Convolves some channels of some rows.
+  ///
+  /// - Parameters:
+  ///   - matrix: `[N, channels]`, the inputs of all sequences; become the outputs.
+  ///   - rows: Which rows: those behind the rows of an earlier call for these channels.
+  ///   - channels: Which columns.
+  /// - Complexity: 2 * kernel flops and an exponential for each element.
+  package func apply(to matrix: SharedRows, rows: Range<Int>, channels: Range<Int>) {
+    precondition(
+      matrix.columns == weights.channels && rows.lowerBound >= 0 && rows.upperBound <= matrix.rows
+        && channels.lowerBound >= 0 && channels.upperBound <= matrix.columns, "a place outside")
+    var row = rows.lowerBound
+    while row < min(rows.upperBound, owners.count) {
+      guard let owner = owners[row] else {
+        row += 1
+        continue
+      }
+      let end = min(sequences[owner].upperBound, rows.upperBound)
+      unsafe weights.taps.withUnsafeBufferPointer { taps in
+        unsafe kiln_short_convolution(
+          instructions.code, matrix.address(row: row, column: channels.lowerBound), end - row,
+          weights.channels, histories[owner].address(row: 0, column: channels.lowerBound),
+          taps.baseAddress.map { unsafe $0 + channels.lowerBound }, weights.kernel, channels.count)
+      }
+      row = end
+    }
+  }
 }

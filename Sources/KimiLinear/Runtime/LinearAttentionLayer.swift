@@ -29,9 +29,16 @@ struct LinearAttentionLayer {
     _ input: PackedRows, sequences: [Range<Int>], states: inout [LinearAttentionState],
     adding hidden: inout Matrix
   ) {
-    let mixed = mix(input, sequences: sequences, states: &states)
-    WeightProduct.add(
-      PackedRows(mixed, workers: workers), by: weights.output, to: &hidden, workers: workers)
+    let (outputs, gate) = attend(input, sequences: sequences, states: &states)
+    let mixed = PackedRows(
+      rows: outputs.rows, columns: outputs.columns, workers: workers
+    ) { row, elements in
+      elements.copy(from: outputs.rowSpan(row))
+      gatedHeadNorm(
+        &elements, gate: gate.rowSpan(row), weight: weights.outputNorm, epsilon: normEpsilon)
+    }
+    clock?.ended(.norm)
+    WeightProduct.add(mixed, by: weights.output, to: &hidden, workers: workers)
     clock?.ended(.projections)
   }
 
@@ -39,54 +46,97 @@ struct LinearAttentionLayer {
   func mix(
     _ input: PackedRows, sequences: [Range<Int>], states: inout [LinearAttentionState]
   ) -> Matrix {
-    // Everything that reads the input, in one parallel run.
-    var projected = WeightProduct.multiply(
-      input,
-      by: [
-        weights.query, weights.key, weights.value, weights.forgetDown, weights.gateDown,
-        weights.beta,
-      ],
-      workers: workers)
+    let (outputs, gate) = attend(input, sequences: sequences, states: &states)
+    var mixed = outputs
+    mixed.forEachRow(workers: workers) { row, elements in
+      gatedHeadNorm(
+        &elements, gate: gate.rowSpan(row), weight: weights.outputNorm, epsilon: normEpsilon)
+    }
+    return mixed
+  }
+
+  /// Outputs of the recurrence and what their gates are computed from, `[N, H * K]` each.
+  private func attend(
+    _ input: PackedRows, sequences: [Range<Int>], states: inout [LinearAttentionState]
+  ) -> (outputs: Matrix, gate: Matrix) {
+    var projected = project(input, sequences: sequences, states: &states)
+    let decay = KimiDeltaLogDecay(
+      rateLogarithms: weights.logDecayRate, bias: weights.decayBias, shape: dimensions.deltaShape)
+    let gates = WeightProduct.multiply(
+      [
+        ProductTerm(
+          PackedRows(projected[3], workers: workers), by: weights.forgetUp,
+          finish: timed(.gates) { decay.apply(to: $0, rows: $1, columns: $2) }),
+        ProductTerm(PackedRows(projected[4], workers: workers), by: weights.gateUp),
+      ], workers: workers)
     clock?.ended(.projections)
-    convolve(&projected[0], weights.queryConvolution, sequences, &states, \.queryConvolution)
-    convolve(&projected[1], weights.keyConvolution, sequences, &states, \.keyConvolution)
-    convolve(&projected[2], weights.valueConvolution, sequences, &states, \.valueConvolution)
-    clock?.ended(.convolution)
-    var decay = WeightProduct.multiply(projected[3], by: weights.forgetUp, workers: workers)
-    clock?.ended(.projections)
-    kimiDeltaLogDecay(
-      &decay, rateLogarithms: weights.logDecayRate, bias: weights.decayBias,
-      shape: dimensions.deltaShape, workers: workers)
-    projected[5].forEachRow(workers: workers) { _, row in sigmoid(&row) }
-    clock?.ended(.gates)
 
     var deltas = states.indices.map { states[$0].lend(\.delta) }
     kimiDelta(
-      kernel, queries: projected[0], keys: projected[1], values: &projected[2], logDecay: decay,
-      beta: projected[5], sequences: sequences, states: &deltas, shape: dimensions.deltaShape,
-      workers: workers)
+      kernel, queries: projected[0], keys: projected[1], values: &projected[2],
+      logDecay: gates[0], beta: projected[5], sequences: sequences, states: &deltas,
+      shape: dimensions.deltaShape, workers: workers)
     for index in states.indices { states[index].delta = deltas[index] }
     clock?.ended(.kernel)
-
     // From here on values are outputs.
-    let gate = WeightProduct.multiply(projected[4], by: weights.gateUp, workers: workers)
-    clock?.ended(.projections)
-    gatedHeadNorm(
-      &projected[2], gate: gate, weight: weights.outputNorm, epsilon: normEpsilon,
-      workers: workers)
-    clock?.ended(.norm)
-    return projected[2]
+    return (projected[2], gates[1])
   }
 
-  /// Convolves what was projected, in place.
-  private func convolve(
-    _ channels: inout Matrix, _ taps: ShortConvolutionWeights, _ sequences: [Range<Int>],
-    _ states: inout [LinearAttentionState],
-    _ state: WritableKeyPath<LinearAttentionState, ShortConvolutionState>
-  ) {
-    var convolutionStates = states.indices.map { states[$0].lend(state) }
-    shortConvolution(
-      &channels, weights: taps, sequences: sequences, states: &convolutionStates, workers: workers)
-    for index in states.indices { states[index][keyPath: state] = convolutionStates[index] }
+  /// Everything that reads the input, in one parallel run: q, k and v, convolved; the low-rank forms of
+  /// forget gate and output gate; beta.
+  private func project(
+    _ input: PackedRows, sequences: [Range<Int>], states: inout [LinearAttentionState]
+  ) -> [Matrix] {
+    let products = withConvolution(weights.queryConvolution, \.queryConvolution, sequences, &states) {
+      query, states in
+      withConvolution(weights.keyConvolution, \.keyConvolution, sequences, &states) { key, states in
+        withConvolution(weights.valueConvolution, \.valueConvolution, sequences, &states) { value, _ in
+          WeightProduct.multiply(
+            [
+              ProductTerm(input, by: weights.query, finish: query),
+              ProductTerm(input, by: weights.key, finish: key),
+              ProductTerm(input, by: weights.value, finish: value),
+              ProductTerm(input, by: weights.forgetDown),
+              ProductTerm(input, by: weights.gateDown),
+              ProductTerm(
+                input, by: weights.beta,
+                finish: timed(.gates) { beta, rows, columns in
+                  for row in rows { beta.withRow(row, columns: columns) { sigmoid(&$0) } }
+                }),
+            ], workers: workers)
+        }
+      }
+    }
+    clock?.ended(.projections)
+    return products
+  }
+
+  /// Lends a convolution as what is done with a product.
+  private func withConvolution<Result>(
+    _ taps: ShortConvolutionWeights,
+    _ state: WritableKeyPath<LinearAttentionState, ShortConvolutionState>,
+    _ sequences: [Range<Int>], _ states: inout [LinearAttentionState],
+    _ body: (@escaping ProductTerm.Finish, inout [LinearAttentionState]) -> Result
+  ) -> Result {
+    var lent = states.indices.map { states[$0].lend(state) }
+    let result = ShortConvolution.with(taps, sequences: sequences, states: &lent) { convolution in
+      body(
+        timed(.convolution) { convolution.apply(to: $0, rows: $1, channels: $2) }, &states)
+    }
+    for index in states.indices { states[index][keyPath: state] = lent[index] }
+    return result
+  }
+
+  /// The same, with its time told to the clock, if there is one.
+  private func timed(
+    _ part: LinearAttentionPart, _ finish: @escaping ProductTerm.Finish
+  ) -> ProductTerm.Finish {
+    guard let clock else { return finish }
+    let threads = workers.count
+    return { product, rows, columns in
+      let start = ContinuousClock.now
+      finish(product, rows, columns)
+      clock.spent(part, (.now - start) / threads)
+    }
   }
 }

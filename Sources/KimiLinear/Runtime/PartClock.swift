@@ -32,6 +32,8 @@ package final class PartClock: Sendable {
     var durations: [ModelPart: Duration] = [:]
     var lastInside = ContinuousClock.now
     var durationsInside: [LinearAttentionPart: Duration] = [:]
+    /// What was spent on other parts since the last one ended.
+    var spent = Duration.zero
   }
 
   private let state = Mutex(State())
@@ -58,8 +60,22 @@ package final class PartClock: Sendable {
   package func ended(_ part: LinearAttentionPart) {
     let now = ContinuousClock.now
     state.withLock { state in
-      state.durationsInside[part, default: .zero] += now - state.lastInside
+      state.durationsInside[part, default: .zero] += now - state.lastInside - state.spent
       state.lastInside = now
+      state.spent = .zero
+    }
+  }
+
+  /// Says that a part of linear attention took some of the time of the one that ends next, in which it is
+  /// done piece by piece.
+  ///
+  /// - Parameters:
+  ///   - part: The part.
+  ///   - duration: Its time, divided by the number of threads that do such pieces.
+  package func spent(_ part: LinearAttentionPart, _ duration: Duration) {
+    state.withLock { state in
+      state.durationsInside[part, default: .zero] += duration
+      state.spent += duration
     }
   }
 
