@@ -55,8 +55,8 @@ size_t kiln_delta_recurrent_workspace(const struct kiln_delta_head *head, size_t
   const size_t length = delta_run_length(head);
   const size_t packed =
       delta_runs_in_place(head) ? 0 : delta_slices(head) * SLICE * head->key_dimension;
-  return 16 + heads * packed + 5 * ROUND_UP(length * head->key_dimension) + ROUND_UP(length) +
-         length * SLICE;
+  return 16 + heads * packed + 5 * ROUND_UP(length * head->key_dimension) +
+         3 * ROUND_UP(length) + length * SLICE;
 }
 
 size_t kiln_delta_chunkwise_workspace(

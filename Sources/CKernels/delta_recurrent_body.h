@@ -15,8 +15,14 @@
 // ones cost at most the multiplications that the recurrence has anyway.
 //
 // Value columns are independent of each other. The state is cut into slices of columns that stay
-// in the first-level cache for a run of tokens, and each token takes one pass over a slice: the
-// update of the token before it, and both products.
+// in the first-level cache for a run of tokens, and two tokens take one pass over a slice: the
+// updates of the two tokens before them, and the products of both. What the second one's products lack
+// is the update of the first, which is known afterwards:
+//
+//   Z' = Z + (k / D) d^T;  Z'^T (D' k') = Z^T (D' k') + ((k / D) . (D' k')) d, and so with q'
+//
+// One token a pass would be as much arithmetic, but loads and stores each row twice as often. A second
+// token for which D starts anew has a pass of its own.
 
 /// What a run of tokens needs, the same for all value columns.
 struct NAME(delta_run) {
@@ -28,6 +34,8 @@ struct NAME(delta_run) {
   float *decayed_queries;  // [count, width] D q
   float *raised_keys;      // [count, width] k / D
   float *products;         // [count] q . k
+  float *key_links;        // [count] the token before's k / D . D k
+  float *query_links;      // [count] the token before's k / D . D q
   unsigned char *renewed;  // [count] whether D starts anew with the token
 };
 
@@ -64,48 +72,128 @@ static void NAME(delta_prepare_run)(
     run->renewed[token] = token == 0 || NAME(delta_total)(total - width, total, width);
     NAME(delta_decay_rows)(
         total, run->keys + row, query, run->decayed_keys + row, run->raised_keys + row, width);
+    if (token % 2 == 0 || run->renewed[token]) continue;
+    const float *raised = run->raised_keys + row - width;
+    run->key_links[token] = NAME(dot)(raised, run->decayed_keys + row, width);
+    run->query_links[token] = NAME(dot)(raised, query, width);
   }
 }
 
-/// What a pass does to a row of Z before the products: nothing, Z + l u^T, or D Z + l u^T.
-enum NAME(delta_update) { NAME(KEEP), NAME(ADD_KEY), NAME(RENEW) };
+/// What a pass does to a row of Z before the products: nothing; Z + l u^T for the last one or two tokens;
+/// D Z + k u^T for the last one; D (Z + l u^T) for the last two.
+enum NAME(delta_update) { NAME(KEEP), NAME(ADD_ONE), NAME(ADD_TWO), NAME(RENEW_ONE), NAME(RENEW_TWO) };
 
-/// One pass over a slice: its update with `last_key` l and u, and the sums of rows times keys and
-/// times queries, if there are such.
-static inline __attribute__((always_inline)) void NAME(delta_pass)(
-    const int update, const int has_sums, size_t width, const float *total, const float *last_key,
-    const float16 *last_delta, const float *key, const float *query, float *state,
-    size_t state_stride, float16 *by_key, float16 *by_query) {
-  float16 u[SLICE_GROUPS], a[SLICE_GROUPS], b[SLICE_GROUPS];
-  UNROLL for (int g = 0; g < SLICE_GROUPS; g++) {
-    u[g] = last_delta[g];
-    a[g] = b[g] = ALL(0);
-  }
-  for (size_t c = 0; c < width; c++) {
-    float *row = state + c * state_stride;
-    float16 factor = ALL(update == NAME(RENEW) ? total[c] : 0);
-    float16 l = ALL(update == NAME(KEEP) ? 0 : last_key[c]);
-    float16 k = ALL(has_sums ? key[c] : 0), q = ALL(has_sums ? query[c] : 0);
-    IN_REGISTER(factor);
-    IN_REGISTER(l);
-    IN_REGISTER(k);
-    IN_REGISTER(q);
-    UNROLL for (int g = 0; g < SLICE_GROUPS; g++) {
-      float16 s = LOAD(row + g * LANES);
-      if (update == NAME(RENEW)) s = s * factor;
-      if (update != NAME(KEEP)) {
-        s = MULTIPLY_ADD(l, u[g], s);
-        STORE(row + g * LANES, s);
-      }
-      a[g] = MULTIPLY_ADD(s, k, a[g]);
-      b[g] = MULTIPLY_ADD(s, q, b[g]);
+/// The rows of the last tokens that a pass brings into a slice, and those of the next.
+struct NAME(delta_pass_rows) {
+  const float *total;       // D, if it starts anew
+  const float *updates[2];  // l, of which there may be one or two
+  const float *keys[2];     // D k, of which there may be none, one or two
+  const float *queries[2];  // D q
+};
+
+/// Numbers of a token, or of two, for each column of a slice.
+struct NAME(delta_columns) {
+  float16 groups[2][SLICE_GROUPS];
+};
+
+/// One pass over some groups of a slice: its update, and the sums of rows times keys and queries.
+static inline __attribute__((always_inline)) void NAME(delta_pass_groups)(
+    const int update, const int tokens, size_t width, const struct NAME(delta_pass_rows) *rows,
+    const struct NAME(delta_columns) *deltas, float *state, size_t state_stride, size_t group,
+    struct NAME(delta_columns) *by_key, struct NAME(delta_columns) *by_query) {
+  const int renews = update == NAME(RENEW_ONE) || update == NAME(RENEW_TWO);
+  const int updates = update == NAME(KEEP) ? 0
+      : update == NAME(ADD_TWO) || update == NAME(RENEW_TWO) ? 2 : 1;
+  const float *total = rows->total, *first = rows->updates[0], *second = rows->updates[1];
+  float16 u[2][PASS_GROUPS], a[2][PASS_GROUPS], b[2][PASS_GROUPS];
+  UNROLL for (int t = 0; t < 2; t++) {
+    UNROLL for (int g = 0; g < PASS_GROUPS; g++) {
+      u[t][g] = deltas->groups[t][group + (size_t)g];
+      a[t][g] = b[t][g] = ALL(0);
     }
   }
-  if (!has_sums) return;
-  UNROLL for (int g = 0; g < SLICE_GROUPS; g++) {
-    by_key[g] = a[g];
-    by_query[g] = b[g];
+  for (size_t c = 0; c < width; c++, state += state_stride) {
+    float16 factor = ALL(renews ? total[c] : 0);
+    float16 l = ALL(updates > 0 ? first[c] : 0), m = ALL(updates > 1 ? second[c] : 0);
+    float16 s[PASS_GROUPS];
+    IN_REGISTER(factor);
+    IN_REGISTER(l);
+    IN_REGISTER(m);
+    UNROLL for (int g = 0; g < PASS_GROUPS; g++) {
+      s[g] = LOAD(state + g * LANES);
+      if (update == NAME(RENEW_ONE)) s[g] = s[g] * factor;
+      if (updates > 0) s[g] = MULTIPLY_ADD(l, u[0][g], s[g]);
+      if (updates > 1) s[g] = MULTIPLY_ADD(m, u[1][g], s[g]);
+      if (update == NAME(RENEW_TWO)) s[g] = s[g] * factor;
+      if (updates > 0) STORE(state + g * LANES, s[g]);
+    }
+    UNROLL for (int t = 0; t < tokens; t++) {
+      float16 k = ALL(rows->keys[t][c]), q = ALL(rows->queries[t][c]);
+      IN_REGISTER(k);
+      IN_REGISTER(q);
+      UNROLL for (int g = 0; g < PASS_GROUPS; g++) {
+        a[t][g] = MULTIPLY_ADD(s[g], k, a[t][g]);
+        b[t][g] = MULTIPLY_ADD(s[g], q, b[t][g]);
+      }
+    }
   }
+  UNROLL for (int t = 0; t < tokens; t++) {
+    UNROLL for (int g = 0; g < PASS_GROUPS; g++) {
+      by_key->groups[t][group + (size_t)g] = a[t][g];
+      by_query->groups[t][group + (size_t)g] = b[t][g];
+    }
+  }
+}
+
+/// One pass over a slice for no, one or two tokens.
+static inline __attribute__((always_inline)) void NAME(delta_pass)(
+    const int update, const int tokens, size_t width, const struct NAME(delta_pass_rows) *rows,
+    const struct NAME(delta_columns) *deltas, float *state, size_t state_stride,
+    struct NAME(delta_columns) *by_key, struct NAME(delta_columns) *by_query) {
+  for (size_t group = 0; group < SLICE_GROUPS; group += PASS_GROUPS) {
+    NAME(delta_pass_groups)(
+        update, tokens, width, rows, deltas, state + group * LANES, state_stride, group, by_key,
+        by_query);
+  }
+}
+
+/// The pass for an update that is known when it runs.
+static inline __attribute__((always_inline)) void NAME(delta_pass_of)(
+    enum NAME(delta_update) update, const int tokens, size_t width,
+    const struct NAME(delta_pass_rows) *rows, const struct NAME(delta_columns) *deltas,
+    float *state, size_t state_stride, struct NAME(delta_columns) *by_key,
+    struct NAME(delta_columns) *by_query) {
+#define KILN_PASS(update) \
+  case update: \
+    NAME(delta_pass)( \
+        update, tokens, width, rows, deltas, state, state_stride, by_key, by_query); \
+    break
+  switch (update) {
+    KILN_PASS(NAME(KEEP));
+    KILN_PASS(NAME(ADD_ONE));
+    KILN_PASS(NAME(ADD_TWO));
+    KILN_PASS(NAME(RENEW_ONE));
+    KILN_PASS(NAME(RENEW_TWO));
+  }
+#undef KILN_PASS
+}
+
+/// What a pass has to do first: `pending` tokens, the last of which is the one before `next`, are not yet in
+/// the state.
+static inline enum NAME(delta_update) NAME(delta_begin_pass)(
+    const struct NAME(delta_run) *run, size_t next, size_t pending, int renews,
+    struct NAME(delta_pass_rows) *rows) {
+  if (pending == 0) return NAME(KEEP);
+  const size_t last = (next - 1) * run->width;
+  rows->total = run->total + last;
+  if (pending == 2) {
+    rows->updates[0] = run->raised_keys + last - run->width;
+    rows->updates[1] = run->raised_keys + last;
+    return renews ? NAME(RENEW_TWO) : NAME(ADD_TWO);
+  }
+  // D may be 0 here, and k / D nothing to count with.
+  rows->updates[0] = (renews ? run->keys : run->raised_keys) + last;
+  return renews ? NAME(RENEW_ONE) : NAME(ADD_ONE);
 }
 
 /// A run of tokens from `first` on, on one slice of value columns, whose state is up to date before
@@ -114,41 +202,49 @@ static void NAME(delta_recurrent_slice)(
     const struct kiln_delta_head *head, size_t first, size_t slice,
     const struct NAME(delta_run) *run, const float *beta, size_t beta_stride, float *values,
     size_t value_stride, float *state, size_t state_stride) {
-  const float *rows[3] = {head->queries, head->keys, head->log_decay};
+  const float *ahead[3] = {head->queries, head->keys, head->log_decay};
   const size_t width = run->width;
-  float16 delta[SLICE_GROUPS], by_key[SLICE_GROUPS], by_query[SLICE_GROUPS];
-  UNROLL for (int g = 0; g < SLICE_GROUPS; g++) delta[g] = ALL(0);
-  for (size_t token = 0; token < run->count; token++) {
-    for (size_t i = slice; i < 3; i += delta_slices(head)) {
-      NAME(delta_prefetch_row)(head, rows[i], first + run->count + token);
+  struct NAME(delta_columns) deltas = {{{ALL(0)}}}, by_key, by_query;
+  struct NAME(delta_pass_rows) rows = {0};
+  size_t pending = 0;
+  for (size_t token = 0; token < run->count;) {
+    const size_t tokens =
+        token % 2 == 0 && token + 1 < run->count && !run->renewed[token + 1] ? 2 : 1;
+    const enum NAME(delta_update) update =
+        NAME(delta_begin_pass)(run, token, pending, run->renewed[token], &rows);
+    for (size_t t = 0; t < tokens; t++) {
+      for (size_t i = slice; i < 3; i += delta_slices(head)) {
+        NAME(delta_prefetch_row)(head, ahead[i], first + run->count + token + t);
+      }
+      NAME(delta_prefetch_values)(head, first + token + t + DELTA_PREFETCH, slice);
+      rows.keys[t] = run->decayed_keys + (token + t) * width;
+      rows.queries[t] = run->decayed_queries + (token + t) * width;
     }
-    NAME(delta_prefetch_values)(head, first + token + DELTA_PREFETCH, slice);
-    const size_t row = token * width;
-    const float *key = run->decayed_keys + row, *query = run->decayed_queries + row;
-    if (token == 0) {
-      NAME(delta_pass)(
-          NAME(KEEP), 1, width, NULL, NULL, delta, key, query, state, state_stride, by_key,
-          by_query);
-    } else if (run->renewed[token]) {
-      NAME(delta_pass)(
-          NAME(RENEW), 1, width, run->total + row - width, run->keys + row - width, delta, key,
-          query, state, state_stride, by_key, by_query);
+    if (tokens == 2) {
+      NAME(delta_pass_of)(
+          update, 2, width, &rows, &deltas, state, state_stride, &by_key, &by_query);
     } else {
-      NAME(delta_pass)(
-          NAME(ADD_KEY), 1, width, NULL, run->raised_keys + row - width, delta, key, query, state,
-          state_stride, by_key, by_query);
+      NAME(delta_pass_of)(
+          update, 1, width, &rows, &deltas, state, state_stride, &by_key, &by_query);
     }
-    const float16 strength = ALL(beta[token * beta_stride]), product = ALL(run->products[token]);
-    UNROLL for (int g = 0; g < SLICE_GROUPS; g++) {
-      float *place = values + token * value_stride + g * LANES;
-      delta[g] = strength * (LOAD(place) - by_key[g]);
-      STORE(place, MULTIPLY_ADD(product, delta[g], by_query[g]));
+    for (size_t t = 0; t < tokens; t++, token++) {
+      const float16 strength = ALL(beta[token * beta_stride]), product = ALL(run->products[token]);
+      UNROLL for (int g = 0; g < SLICE_GROUPS; g++) {
+        float16 a = by_key.groups[t][g], b = by_query.groups[t][g];
+        if (t == 1) {
+          a = MULTIPLY_ADD(ALL(run->key_links[token]), deltas.groups[0][g], a);
+          b = MULTIPLY_ADD(ALL(run->query_links[token]), deltas.groups[0][g], b);
+        }
+        float *place = values + token * value_stride + g * LANES;
+        deltas.groups[t][g] = strength * (LOAD(place) - a);
+        STORE(place, MULTIPLY_ADD(product, deltas.groups[t][g], b));
+      }
     }
+    pending = tokens;
   }
-  const size_t last = (run->count - 1) * width;
-  NAME(delta_pass)(
-      NAME(RENEW), 0, width, run->total + last, run->keys + last, delta, NULL, NULL, state,
-      state_stride, NULL, NULL);
+  const enum NAME(delta_update) update =
+      NAME(delta_begin_pass)(run, run->count, pending, 1, &rows);
+  NAME(delta_pass_of)(update, 0, width, &rows, &deltas, state, state_stride, &by_key, &by_query);
 }
 
 /// A run of tokens of one head from `first` on; `packed` has its state in slices, or is NULL.
@@ -190,7 +286,9 @@ static void NAME(delta_recurrent)(
   run.decayed_queries = run.decayed_keys + ROUND_UP(length * K);
   run.raised_keys = run.decayed_queries + ROUND_UP(length * K);
   run.products = run.raised_keys + ROUND_UP(length * K);
-  float *padded = run.products + ROUND_UP(length);
+  run.key_links = run.products + ROUND_UP(length);
+  run.query_links = run.key_links + ROUND_UP(length);
+  float *padded = run.query_links + ROUND_UP(length);
   for (size_t h = 0; h < heads && !in_place; h++) {
     const struct kiln_delta_head one = delta_neighbour(head, h);
     NAME(copy_slices_in)(&one, packed + h * packed_size);

@@ -17,6 +17,7 @@
 // KILN_FUSED: whether one instruction multiplies and adds.
 // TILE_ROWS, TILE_GROUPS: a tile of a matrix product that stays in registers, rows times groups of
 // 16 columns.
+// PASS_GROUPS: groups of 16 columns whose sums of two tokens fit the registers in a pass over a state.
 // PRODUCT_ROWS, PRODUCT_GROUPS: the same of a product of packed operands, which fills the registers.
 // IN_REGISTER(x): keeps lanes that are used several times in a register. Compilers know that
 // AVX-512 can broadcast a number from memory in each instruction, and then load it each time.
@@ -32,6 +33,7 @@
 #define PRODUCT_GROUPS 1
 #define TILE_ROWS 2
 #define TILE_GROUPS 1
+#define PASS_GROUPS 1
 #define IN_REGISTER(x)
 #include KILN_BODY
 #undef KILN_SUFFIX
@@ -41,6 +43,7 @@
 #undef PRODUCT_GROUPS
 #undef TILE_ROWS
 #undef TILE_GROUPS
+#undef PASS_GROUPS
 #undef IN_REGISTER
 
 #if defined(__x86_64__)
@@ -52,6 +55,7 @@
 #define PRODUCT_GROUPS 1
 #define TILE_ROWS 6
 #define TILE_GROUPS 1
+#define PASS_GROUPS 1
 #define IN_REGISTER(x)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #include KILN_BODY
@@ -63,6 +67,7 @@
 #undef PRODUCT_GROUPS
 #undef TILE_ROWS
 #undef TILE_GROUPS
+#undef PASS_GROUPS
 #undef IN_REGISTER
 
 #define KILN_SUFFIX _avx512
@@ -72,6 +77,7 @@
 #define PRODUCT_GROUPS 2
 #define TILE_ROWS 8
 #define TILE_GROUPS 2
+#define PASS_GROUPS 2
 #define IN_REGISTER(x) __asm__("" : "+v"(x))
 #pragma clang attribute push( \
     __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq"))), \
@@ -85,6 +91,7 @@
 #undef PRODUCT_GROUPS
 #undef TILE_ROWS
 #undef TILE_GROUPS
+#undef PASS_GROUPS
 #undef IN_REGISTER
 
 #define KILN_DISPATCH(type, name, parameters, arguments) \

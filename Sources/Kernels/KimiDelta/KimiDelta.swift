@@ -36,7 +36,7 @@ package struct KimiDeltaState: Sendable, Equatable {
 package enum KimiDeltaKernel: Sendable, Equatable {
   /// Token by token in four passes over the state, plain loops: what the others are compared with.
   case passes
-  /// Token by token in one pass, with the state in slices of columns that stay in the cache.
+  /// The recurrence, two tokens a pass, with the state in slices of columns that stay in the cache.
   case recurrent
   /// Runs of `chunk` tokens as matrix products.
   case chunkwise(chunk: Int)
