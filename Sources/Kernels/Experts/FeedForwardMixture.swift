@@ -27,8 +27,10 @@ package struct FeedForwardMember: Sendable {
 /// then each block of output columns takes all members through down. A block belongs to
 /// one thread, which adds the members in their order: the sum does not depend on the threads.
 package enum FeedForwardMixture {
-  /// Tokens of a member that are worked on at a time; their inputs stay in the cache.
+  /// Most tokens of a member that are worked on at a time; their inputs stay in the cache.
   private static let tokensPerItem = 384
+  /// Most columns of gate and of up of an item: a dense layer is wider than an expert.
+  private static let widthPerItem = 512
   /// Columns of gate and of up that are widened together.
   private static let widthPerBlock = 64
   /// Output columns of an item of the second part: few, so that there are items for all threads.
@@ -41,7 +43,14 @@ package enum FeedForwardMixture {
     let range: Range<Int>
     /// Where the hidden rows of the chunk are: strips `[width, R]`.
     let place: Range<Int>
-    let cost: Int
+  }
+
+  /// An item of the first part: some columns of gate and up for the tokens of a chunk.
+  private struct Raising: Sendable {
+    let chunk: Chunk
+    let columns: Range<Int>
+
+    var cost: Int { chunk.range.count * columns.count }
   }
 
   /// Adds the outputs of all members.
@@ -61,12 +70,16 @@ package enum FeedForwardMixture {
     let chunks = chunks(of: members, stripHeight: instructions.stripHeight)
     let hiddenCount = chunks.last?.place.upperBound ?? 0
     let hidden = Matrix(rows: 1, columns: hiddenCount) { hidden in
-      let ordered = chunks.sorted { $0.cost > $1.cost }
-      workers.forEach(ordered.count) { index in
-        let chunk = ordered[index]
-        hidden.withRow(0, columns: chunk.place) {
-          raise(input, members[chunk.member], chunk, into: &$0, on: instructions)
+      let items = chunks.flatMap { chunk in
+        let width = members[chunk.member].weights.width
+        return stride(from: 0, to: width, by: widthPerItem).map {
+          Raising(chunk: chunk, columns: $0..<min($0 + widthPerItem, width))
         }
+      }
+      let ordered = items.sorted { $0.cost > $1.cost }
+      workers.forEach(ordered.count) { index in
+        let item = ordered[index]
+        raise(input, members[item.chunk.member], item, into: hidden, on: instructions)
       }
     }
     let columns = input.columns
@@ -81,26 +94,28 @@ package enum FeedForwardMixture {
   private static func chunks(of members: [FeedForwardMember], stripHeight: Int) -> [Chunk] {
     var chunks: [Chunk] = []
     var start = 0
-    let step = max(tokensPerItem / stripHeight, 1) * stripHeight
     for (index, member) in members.enumerated() {
-      let width = member.weights.width
-      for first in stride(from: 0, to: member.tokens.count, by: step) {
-        let range = first..<min(first + step, member.tokens.count)
+      let count = member.tokens.count
+      // Parts of about the same size, in whole strips.
+      let parts = max((count + tokensPerItem - 1) / tokensPerItem, 1)
+      let step = ((count + parts - 1) / parts + stripHeight - 1) / stripHeight * stripHeight
+      for first in stride(from: 0, to: count, by: max(step, 1)) {
+        let range = first..<min(first + step, count)
         let strips = (range.count + stripHeight - 1) / stripHeight
-        let end = start + strips * stripHeight * width
-        chunks.append(
-          Chunk(member: index, range: range, place: start..<end, cost: range.count * width))
+        let end = start + strips * stripHeight * member.weights.width
+        chunks.append(Chunk(member: index, range: range, place: start..<end))
         start = end
       }
     }
     return chunks
   }
 
-  /// SiLU(gate x) * up x for some tokens of a member, as strips `[width, R]`.
+  /// SiLU(gate x) * up x for some tokens and columns of a member, into strips `[width, R]`.
   private static func raise(
-    _ input: Matrix, _ member: FeedForwardMember, _ chunk: Chunk,
-    into hidden: inout MutableSpan<Float>, on instructions: InstructionSet
+    _ input: Matrix, _ member: FeedForwardMember, _ item: Raising, into hidden: SharedRows,
+    on instructions: InstructionSet
   ) {
+    let chunk = item.chunk
     let (inner, width, height) = (input.columns, member.weights.width, instructions.stripHeight)
     let strips = (chunk.range.count + height - 1) / height
     withScratch(strips * inner * height) { gathered in
@@ -113,12 +128,12 @@ package enum FeedForwardMixture {
       }
       withScratch(height * widthPerBlock) { gated in
         withScratch(height * widthPerBlock) { raised in
-          for first in stride(from: 0, to: width, by: widthPerBlock) {
-            let block = first..<min(first + widthPerBlock, width)
+          for first in stride(
+            from: item.columns.lowerBound, to: item.columns.upperBound, by: widthPerBlock)
+          {
+            let block = first..<min(first + widthPerBlock, item.columns.upperBound)
             withGateAndUp(member.weights, block, on: instructions) { gate, up in
               for strip in 0..<strips {
-                let start = (strip * width + block.lowerBound) * height
-                var place = hidden._mutatingExtracting(start..<start + block.count * height)
                 let source = gathered.span.extracting(
                   strip * inner * height..<(strip + 1) * inner * height)
                 let product = StripProduct(
@@ -130,9 +145,12 @@ package enum FeedForwardMixture {
                 let size = product.rows * block.count
                 var result = gated._mutatingExtracting(0..<size)
                 siluMultiply(&result, by: raised.span.extracting(0..<size), on: instructions)
-                packStrip(
-                  of: result.span, rows: product.rows, stride: block.count, inner: block.count,
-                  into: &place, on: instructions)
+                let start = chunk.place.lowerBound + (strip * width + block.lowerBound) * height
+                hidden.withRow(0, columns: start..<start + block.count * height) { place in
+                  packStrip(
+                    of: result.span, rows: product.rows, stride: block.count, inner: block.count,
+                    into: &place, on: instructions)
+                }
               }
             }
           }
@@ -166,7 +184,8 @@ package enum FeedForwardMixture {
         for (index, member) in members.enumerated() {
           let first = next
           while next < chunks.count, chunks[next].member == index { next += 1 }
-          WeightProduct.withPanels(of: member.weights.down, rows: columns, on: instructions) { down in
+          WeightProduct.withPanels(of: member.weights.down, rows: columns, on: instructions) {
+            down in
             for chunk in chunks[first..<next] {
               lowerChunk(
                 hidden.rowSpan(0).extracting(chunk.place), member, chunk, down, height: height,

@@ -148,8 +148,14 @@ package struct RoutedTokens: Sendable {
   /// - Parameter experts: All experts of the layer.
   /// - Returns: One member for each of those experts, by index.
   package func members(_ experts: [FeedForwardWeights]) -> [FeedForwardMember] {
+    var counts = [Int](repeating: 0, count: experts.count)
+    for choice in choices { counts[choice.expert] += 1 }
     var tokens = [[Int]](repeating: [], count: experts.count)
     var factors = [[Float]](repeating: [], count: experts.count)
+    for (expert, count) in counts.enumerated() {
+      tokens[expert].reserveCapacity(count)
+      factors[expert].reserveCapacity(count)
+    }
     for (index, choice) in choices.enumerated() {
       tokens[choice.expert].append(index / expertsPerToken)
       factors[choice.expert].append(choice.weight)

@@ -19,7 +19,7 @@ package struct PackedRows: Sendable {
   let strips: Matrix
 
   /// Strips that one thread packs at a time.
-  private static let stripsPerItem = 8
+  private static let stripsPerItem = 4
 
   /// Rows of a strip.
   var stripHeight: Int { instructions.stripHeight }

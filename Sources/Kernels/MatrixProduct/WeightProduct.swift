@@ -12,6 +12,12 @@ package enum WeightProduct {
   private static let blockElementCount = 1 << 16
   /// Tokens that share one widening; more than that would leave threads without work at the end.
   private static let tokensPerItem = 1024
+  /// Items that a run has at least, so that threads end at about the same time.
+  private static let fewestItems = 8
+  /// Cost of items that are not worth a cut: some ten microseconds.
+  private static let smallestItemCost = 1 << 17
+  /// Fewer strips than these would not pay for widening the weights of an item.
+  private static let fewestStrips = 8
 
   /// A block of a result: rows of the weights of one of the terms, strips of its input.
   private struct Item: Sendable {
@@ -187,24 +193,40 @@ package enum WeightProduct {
   private static func forEachItem(
     _ terms: [ProductTerm], rows: [Range<Int>], workers: Workers, _ body: @Sendable (Item) -> Void
   ) {
-    var items: [Item] = []
-    for (index, (term, rows)) in zip(terms, rows).enumerated() {
-      let input = term.input
-      let blockRows = blockRowCount(inner: input.columns, on: input.instructions)
-      // What is done with a product wants all rows from one thread.
-      let stripsPerItem =
-        term.finish == nil ? max(tokensPerItem / input.stripHeight, 1) : max(input.strips.rows, 1)
-      for first in stride(from: rows.lowerBound, to: rows.upperBound, by: blockRows) {
-        for strip in stride(from: 0, to: input.strips.rows, by: stripsPerItem) {
-          items.append(
-            Item(
-              term: index, rows: first..<min(first + blockRows, rows.upperBound),
-              strips: strip..<min(strip + stripsPerItem, input.strips.rows),
-              inner: input.columns))
-        }
-      }
+    let cost = zip(terms, rows).reduce(0) {
+      $0 + $1.1.count * $1.0.input.strips.rows * $1.0.input.columns
+    }
+    let largest = max(cost / fewestItems, smallestItemCost)
+    let items = zip(terms, rows).enumerated().flatMap { index, term in
+      Self.items(ofTerm: index, term.0, rows: term.1, largestCost: largest)
     }
     let ordered = items.sorted { $0.cost > $1.cost }
     workers.forEach(ordered.count) { body(ordered[$0]) }
+  }
+
+  /// Cuts a product into blocks: by rows of weights first, each of which is then still widened once; only few
+  /// rows by tokens as well.
+  private static func items(
+    ofTerm index: Int, _ term: ProductTerm, rows: Range<Int>, largestCost: Int
+  ) -> [Item] {
+    let input = term.input
+    let (strips, inner) = (input.strips.rows, max(input.columns, 1))
+    guard strips > 0, !rows.isEmpty else { return [] }
+    let width = input.instructions.panelWidth
+    // What is done with a product wants all rows from one thread.
+    let mostStrips = term.finish == nil ? max(tokensPerItem / input.stripHeight, 1) : strips
+    let affordableRows = largestCost / (min(strips, mostStrips) * inner) / width * width
+    let blockRows = min(
+      blockRowCount(inner: input.columns, on: input.instructions), max(affordableRows, width))
+    let affordableStrips = largestCost / (min(blockRows, rows.count) * inner)
+    let stripsPerItem =
+      term.finish == nil ? min(mostStrips, max(affordableStrips, fewestStrips)) : strips
+    return stride(from: rows.lowerBound, to: rows.upperBound, by: blockRows).flatMap { first in
+      stride(from: 0, to: strips, by: stripsPerItem).map { strip in
+        Item(
+          term: index, rows: first..<min(first + blockRows, rows.upperBound),
+          strips: strip..<min(strip + stripsPerItem, strips), inner: inner)
+      }
+    }
   }
 }
