@@ -87,10 +87,11 @@ struct LinearAttentionLayer {
   private func project(
     _ input: PackedRows, sequences: [Range<Int>], states: inout [LinearAttentionState]
   ) -> [Matrix] {
-    let products = withConvolution(weights.queryConvolution, \.queryConvolution, sequences, &states) {
+    let products = convolving(weights.queryConvolution, \.queryConvolution, sequences, &states) {
       query, states in
-      withConvolution(weights.keyConvolution, \.keyConvolution, sequences, &states) { key, states in
-        withConvolution(weights.valueConvolution, \.valueConvolution, sequences, &states) { value, _ in
+      convolving(weights.keyConvolution, \.keyConvolution, sequences, &states) { key, states in
+        convolving(weights.valueConvolution, \.valueConvolution, sequences, &states) {
+          value, _ in
           WeightProduct.multiply(
             [
               ProductTerm(input, by: weights.query, finish: query),
@@ -112,7 +113,7 @@ struct LinearAttentionLayer {
   }
 
   /// Lends a convolution as what is done with a product.
-  private func withConvolution<Result>(
+  private func convolving<Result>(
     _ taps: ShortConvolutionWeights,
     _ state: WritableKeyPath<LinearAttentionState, ShortConvolutionState>,
     _ sequences: [Range<Int>], _ states: inout [LinearAttentionState],
