@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Depthwise convolution over time, in place. The inputs that the next token needs are kept in the
-// history, which is brought up to date token by token: so a row can be overwritten at once.
+// history or, within a call of four taps, in registers: so a row can be overwritten at once.
 
 #include "exponential_body.h"
 
-/// Channels at a time, so few that history, weights and sums stay in the first-level cache.
+/// Channels at a time, so few that history, weights and sums stay in the first-level cache, where there are
+/// other taps than four or fewer channels than lanes.
 enum { NAME(CONVOLUTION_PART) = 128 };
 
 /// The usual four taps: sixteen channels of all tokens, whose history stays in registers.
@@ -57,8 +58,8 @@ static void NAME(short_convolution)(
   for (; start < channels; start += PART) {
     const size_t count = channels - start < PART ? channels - start : PART;
     for (size_t row = 0; row < rows; row++) {
-      NAME(convolve)
-      (x + row * stride + start, history + start, weights + start, taps, stride, count);
+      float *place = x + row * stride + start;
+      NAME(convolve)(place, history + start, weights + start, taps, stride, count);
     }
   }
   for (size_t row = 0; row < rows; row++) {

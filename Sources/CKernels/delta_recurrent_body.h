@@ -81,7 +81,13 @@ static void NAME(delta_prepare_run)(
 
 /// What a pass does to a row of Z before the products: nothing; Z + l u^T for the last one or two tokens;
 /// D Z + k u^T for the last one; D (Z + l u^T) for the last two.
-enum NAME(delta_update) { NAME(KEEP), NAME(ADD_ONE), NAME(ADD_TWO), NAME(RENEW_ONE), NAME(RENEW_TWO) };
+enum NAME(delta_update) {
+  NAME(KEEP),
+  NAME(ADD_ONE),
+  NAME(ADD_TWO),
+  NAME(RENEW_ONE),
+  NAME(RENEW_TWO)
+};
 
 /// The rows of the last tokens that a pass brings into a slice, and those of the next.
 struct NAME(delta_pass_rows) {
@@ -105,6 +111,8 @@ static inline __attribute__((always_inline)) void NAME(delta_pass_groups)(
   const int updates = update == NAME(KEEP) ? 0
       : update == NAME(ADD_TWO) || update == NAME(RENEW_TWO) ? 2 : 1;
   const float *total = rows->total, *first = rows->updates[0], *second = rows->updates[1];
+  const float *keys[2] = {rows->keys[0], rows->keys[1]};
+  const float *queries[2] = {rows->queries[0], rows->queries[1]};
   float16 u[2][PASS_GROUPS], a[2][PASS_GROUPS], b[2][PASS_GROUPS];
   UNROLL for (int t = 0; t < 2; t++) {
     UNROLL for (int g = 0; g < PASS_GROUPS; g++) {
@@ -128,7 +136,7 @@ static inline __attribute__((always_inline)) void NAME(delta_pass_groups)(
       if (updates > 0) STORE(state + g * LANES, s[g]);
     }
     UNROLL for (int t = 0; t < tokens; t++) {
-      float16 k = ALL(rows->keys[t][c]), q = ALL(rows->queries[t][c]);
+      float16 k = ALL(keys[t][c]), q = ALL(queries[t][c]);
       IN_REGISTER(k);
       IN_REGISTER(q);
       UNROLL for (int g = 0; g < PASS_GROUPS; g++) {
@@ -178,9 +186,9 @@ static inline __attribute__((always_inline)) void NAME(delta_pass_of)(
 #undef KILN_PASS
 }
 
-/// What a pass has to do first: `pending` tokens, the last of which is the one before `next`, are not yet in
-/// the state.
-static inline enum NAME(delta_update) NAME(delta_begin_pass)(
+/// What a pass for the token `next` has to do first, and the rows for it: the last `pending` tokens before it are
+/// not yet in the state.
+static inline enum NAME(delta_update) NAME(delta_choose_update)(
     const struct NAME(delta_run) *run, size_t next, size_t pending, int renews,
     struct NAME(delta_pass_rows) *rows) {
   if (pending == 0) return NAME(KEEP);
@@ -211,7 +219,7 @@ static void NAME(delta_recurrent_slice)(
     const size_t tokens =
         token % 2 == 0 && token + 1 < run->count && !run->renewed[token + 1] ? 2 : 1;
     const enum NAME(delta_update) update =
-        NAME(delta_begin_pass)(run, token, pending, run->renewed[token], &rows);
+        NAME(delta_choose_update)(run, token, pending, run->renewed[token], &rows);
     for (size_t t = 0; t < tokens; t++) {
       for (size_t i = slice; i < 3; i += delta_slices(head)) {
         NAME(delta_prefetch_row)(head, ahead[i], first + run->count + token + t);
@@ -242,9 +250,14 @@ static void NAME(delta_recurrent_slice)(
     }
     pending = tokens;
   }
-  const enum NAME(delta_update) update =
-      NAME(delta_begin_pass)(run, run->count, pending, 1, &rows);
-  NAME(delta_pass_of)(update, 0, width, &rows, &deltas, state, state_stride, &by_key, &by_query);
+  NAME(delta_choose_update)(run, run->count, pending, 1, &rows);
+  if (pending == 2) {
+    NAME(delta_pass)(
+        NAME(RENEW_TWO), 0, width, &rows, &deltas, state, state_stride, &by_key, &by_query);
+  } else {
+    NAME(delta_pass)(
+        NAME(RENEW_ONE), 0, width, &rows, &deltas, state, state_stride, &by_key, &by_query);
+  }
 }
 
 /// A run of tokens of one head from `first` on; `packed` has its state in slices, or is NULL.

@@ -117,7 +117,7 @@ static inline __attribute__((always_inline)) size_t NAME(weights_per_word)(
 }
 
 /// The element with the given index of each of sixteen words, scaled; the values of `widen_lanes`.
-static inline __attribute__((always_inline)) void NAME(widen_words)(
+static inline __attribute__((always_inline)) void NAME(widen_part)(
     const enum kiln_weight_type type, const uint16lanes *words, size_t index,
     const float16 *scales, float16 *lanes) {
   if (type == KILN_WEIGHT_F32) {
@@ -174,7 +174,7 @@ static inline __attribute__((always_inline)) void NAME(pack_words)(
         NAME(row_scales)(type, weights, first, rows, place, &scales);
       }
       float16 lanes;
-      NAME(widen_words)(type, &words, i, &scales, &lanes);
+      NAME(widen_part)(type, &words, i, &scales, &lanes);
       STORE(panel + place * WIDTH, lanes);
     }
   }

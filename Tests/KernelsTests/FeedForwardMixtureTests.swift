@@ -66,6 +66,7 @@ import Testing
 
   @Test(arguments: [
     (1, 16, [8, 8]), (40, 96, [24, 64, 100]), (13, 130, [16, 33, 16, 16]), (800, 32, [16, 16]),
+    (30, 48, [600, 1100]), (385, 16, [520]),
   ])
   func `sums are those of the definition`(tokens: Int, d: Int, widths: [Int]) throws {
     let problem = try problem(tokens: tokens, width: d, widths: widths, seed: 7)

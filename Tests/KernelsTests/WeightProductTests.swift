@@ -11,7 +11,7 @@ import Testing
   static let encodings: [TensorEncoding] =
     [.plain(.bf16), .plain(.f16), .plain(.f32)]
     + TensorEncoding.codeWidths.flatMap { bits in
-      [.size(32), .size(128), .row].map { .quantized(bits: bits, group: $0) }
+      [.size(32), .size(64), .size(128), .row].map { .quantized(bits: bits, group: $0) }
     }
 
   /// N, in, out: around the sizes of strips, panels, blocks and items.
@@ -66,7 +66,8 @@ import Testing
     for encoding: TensorEncoding in [
       .plain(.bf16), .plain(.f16), .plain(.f32), .quantized(bits: 8, group: .row),
       .quantized(bits: 4, group: .row), .quantized(bits: 8, group: .size(32)),
-      .quantized(bits: 4, group: .size(32)),
+      .quantized(bits: 4, group: .size(32)), .quantized(bits: 8, group: .size(16)),
+      .quantized(bits: 4, group: .size(48)),
     ] where encoding.fits(columns: inner) {
       let weight = try EncodedTensor.random(encoding, rows: 37, columns: inner, using: &generator)
       let input = randomMatrix(14, inner, &generator)
@@ -124,7 +125,7 @@ import Testing
     let packed = PackedRows(input, workers: Workers(count: 2))
     let plain = WeightProduct.multiply(packed, by: weight, workers: Workers(count: 2))
     let next = Mutex([Int](repeating: 0, count: 300))
-    let term = ProductTerm(packed, by: weight) { product, rows, columns in
+    let term = PlannedProduct(packed, by: weight) { product, rows, columns in
       next.withLock { next in
         for column in columns {
           if next[column] != rows.lowerBound { next[column] = -2000 }
@@ -138,7 +139,7 @@ import Testing
       }
     }
     let both = WeightProduct.multiply(
-      [term, ProductTerm(packed, by: weight)], workers: Workers(count: 3))
+      [term, PlannedProduct(packed, by: weight)], workers: Workers(count: 3))
     #expect(both[0].elements == plain.elements.map { 1 - 2 * $0 })
     #expect(both[1] == plain)
     #expect(next.withLock { $0 } == [Int](repeating: 1100, count: 300))

@@ -10,18 +10,19 @@ package import TensorCore
 package enum WeightProduct {
   /// Most elements of a block of widened weights: a quarter of a common L2 cache.
   private static let blockElementCount = 1 << 16
-  /// Tokens that share one widening; more than that would leave threads without work at the end.
+  /// Most tokens that share one widening, unless something is done with the product: more would leave threads
+  /// without work at the end.
   private static let tokensPerItem = 1024
-  /// Items that a run has at least, so that threads end at about the same time.
-  private static let fewestItems = 8
+  /// Items that a run is cut into if it is large enough, so that threads end at about the same time.
+  private static let wantedItems = 8
   /// Cost of items that are not worth a cut: some ten microseconds.
   private static let smallestItemCost = 1 << 17
   /// Fewer strips than these would not pay for widening the weights of an item.
   private static let fewestStrips = 8
 
-  /// A block of a result: rows of the weights of one of the terms, strips of its input.
+  /// A block of a result: rows of the weights of one of the products, strips of its input.
   private struct Item: Sendable {
-    let term: Int
+    let product: Int
     let rows: Range<Int>
     let strips: Range<Int>
     /// Length of the sums.
@@ -44,10 +45,10 @@ package enum WeightProduct {
   ) -> Matrix {
     let packed = PackedRows(input, workers: workers)
     let rows = rows ?? 0..<weight.shape.rows
-    let term = ProductTerm(packed, by: weight)
+    let planned = PlannedProduct(packed, by: weight)
     return Matrix(rows: packed.rows, columns: rows.count) { output in
-      forEachItem([term], rows: [rows], workers: workers) { item in
-        multiply(term, item, into: output, column: -rows.lowerBound)
+      forEachItem([planned], rows: [rows], workers: workers) { item in
+        multiply(planned, item, into: output, column: -rows.lowerBound)
       }
     }
   }
@@ -62,26 +63,26 @@ package enum WeightProduct {
   package static func multiply(
     _ input: PackedRows, by weights: [EncodedTensor], workers: Workers
   ) -> [Matrix] {
-    multiply(weights.map { ProductTerm(input, by: $0) }, workers: workers)
+    multiply(weights.map { PlannedProduct(input, by: $0) }, workers: workers)
   }
 
   /// Computes several products in one parallel run.
   ///
   /// - Parameters:
-  ///   - terms: What is multiplied, and what is done with it at once.
+  ///   - planned: What is multiplied, and what is done with it at once.
   ///   - workers: Threads. The result does not depend on their number.
-  /// - Returns: `[N, out]` for each of the terms.
-  package static func multiply(_ terms: [ProductTerm], workers: Workers) -> [Matrix] {
+  /// - Returns: `[N, out]` for each of them.
+  package static func multiply(_ planned: [PlannedProduct], workers: Workers) -> [Matrix] {
     var outputs: [Matrix] = []
     func lend(_ index: Int, _ shared: [SharedRows]) {
-      guard index < terms.count else {
-        forEachItem(terms, rows: terms.map { 0..<$0.weight.shape.rows }, workers: workers) {
-          multiply(terms[$0.term], $0, into: shared[$0.term], column: 0)
+      guard index < planned.count else {
+        forEachItem(planned, rows: planned.map { 0..<$0.weight.shape.rows }, workers: workers) {
+          multiply(planned[$0.product], $0, into: shared[$0.product], column: 0)
         }
         return
       }
       let output = Matrix(
-        rows: terms[index].input.rows, columns: terms[index].weight.shape.rows
+        rows: planned[index].input.rows, columns: planned[index].weight.shape.rows
       ) { rows in
         lend(index + 1, shared + [rows])
       }
@@ -97,7 +98,7 @@ package enum WeightProduct {
   package static func multiply(
     _ input: PackedRows, by weight: EncodedTensor, workers: Workers
   ) -> Matrix {
-    multiply([ProductTerm(input, by: weight)], workers: workers)[0]
+    multiply([PlannedProduct(input, by: weight)], workers: workers)[0]
   }
 
   /// Adds the product with a weight matrix to a matrix: Y = Y + X W^T.
@@ -115,7 +116,7 @@ package enum WeightProduct {
     let ones = [Float](repeating: 1, count: input.stripHeight)
     target.withSharedRows { target in
       forEachItem(
-        [ProductTerm(input, by: weight)], rows: [0..<weight.shape.rows], workers: workers
+        [PlannedProduct(input, by: weight)], rows: [0..<weight.shape.rows], workers: workers
       ) { item in
         forEachTile(input, strips: item.strips, by: weight, rows: item.rows) { rows, tile in
           addRows(
@@ -171,11 +172,12 @@ package enum WeightProduct {
   }
 
   private static func multiply(
-    _ term: ProductTerm, _ item: Item, into output: SharedRows, column: Int
+    _ planned: PlannedProduct, _ item: Item, into output: SharedRows, column: Int
   ) {
-    let input = term.input
+    let input = planned.input
     let instructions = input.instructions
-    withPanels(of: term.weight, rows: item.rows, on: instructions) { panels in
+    let columns = item.rows.lowerBound + column..<item.rows.upperBound + column
+    withPanels(of: planned.weight, rows: item.rows, on: instructions) { panels in
       for strip in item.strips {
         let rows = input.rows(ofStrip: strip)
         let product = StripProduct(
@@ -183,48 +185,50 @@ package enum WeightProduct {
           layout: .packed(inner: input.columns, on: instructions), instructions: instructions)
         product(
           input.strips.rowSpan(strip), panels, into: output, row: rows.lowerBound,
-          column: item.rows.lowerBound + column)
-        term.finish?(output, rows, item.rows)
+          column: columns.lowerBound)
+        planned.finish?(output, rows, columns)
       }
     }
   }
 
   /// Runs the blocks of some products on all threads, the largest first.
   private static func forEachItem(
-    _ terms: [ProductTerm], rows: [Range<Int>], workers: Workers, _ body: @Sendable (Item) -> Void
+    _ planned: [PlannedProduct], rows: [Range<Int>], workers: Workers,
+    _ body: @Sendable (Item) -> Void
   ) {
-    let cost = zip(terms, rows).reduce(0) {
+    let cost = zip(planned, rows).reduce(0) {
       $0 + $1.1.count * $1.0.input.strips.rows * $1.0.input.columns
     }
-    let largest = max(cost / fewestItems, smallestItemCost)
-    let items = zip(terms, rows).enumerated().flatMap { index, term in
-      Self.items(ofTerm: index, term.0, rows: term.1, largestCost: largest)
+    let largest = max(cost / wantedItems, smallestItemCost)
+    let items = zip(planned, rows).enumerated().flatMap { index, product in
+      Self.items(ofProduct: index, product.0, rows: product.1, largestCost: largest)
     }
     let ordered = items.sorted { $0.cost > $1.cost }
     workers.forEach(ordered.count) { body(ordered[$0]) }
   }
 
-  /// Cuts a product into blocks: by rows of weights first, each of which is then still widened once; only few
-  /// rows by tokens as well.
+  /// Cuts a product into blocks: by rows of weights as far as panels allow, by tokens where there are too few
+  /// rows or too many tokens.
   private static func items(
-    ofTerm index: Int, _ term: ProductTerm, rows: Range<Int>, largestCost: Int
+    ofProduct index: Int, _ planned: PlannedProduct, rows: Range<Int>, largestCost: Int
   ) -> [Item] {
-    let input = term.input
+    let input = planned.input
     let (strips, inner) = (input.strips.rows, max(input.columns, 1))
     guard strips > 0, !rows.isEmpty else { return [] }
     let width = input.instructions.panelWidth
     // What is done with a product wants all rows from one thread.
-    let mostStrips = term.finish == nil ? max(tokensPerItem / input.stripHeight, 1) : strips
+    let mostStrips =
+      planned.finish == nil ? max(tokensPerItem / input.stripHeight, 1) : strips
     let affordableRows = largestCost / (min(strips, mostStrips) * inner) / width * width
     let blockRows = min(
       blockRowCount(inner: input.columns, on: input.instructions), max(affordableRows, width))
     let affordableStrips = largestCost / (min(blockRows, rows.count) * inner)
     let stripsPerItem =
-      term.finish == nil ? min(mostStrips, max(affordableStrips, fewestStrips)) : strips
+      planned.finish == nil ? min(mostStrips, max(affordableStrips, fewestStrips)) : strips
     return stride(from: rows.lowerBound, to: rows.upperBound, by: blockRows).flatMap { first in
       stride(from: 0, to: strips, by: stripsPerItem).map { strip in
         Item(
-          term: index, rows: first..<min(first + blockRows, rows.upperBound),
+          product: index, rows: first..<min(first + blockRows, rows.upperBound),
           strips: strip..<min(strip + stripsPerItem, strips), inner: inner)
       }
     }

@@ -51,9 +51,14 @@ package struct ShortConvolutionState: Sendable, Equatable {
 ///     y[t, c] = sum_j w[c, j] * u[t - (kernel - 1) + j, c],   output = y * sigmoid(y)
 ///
 /// Inputs before a sequence's first token come from its state. The sum runs over j in ascending
-/// order in float32, as in `shortConvolution`; results agree up to the error of the exponential.
+/// order in float32, as in `ShortConvolution`; results agree up to the error of the exponential.
 ///
-/// Parameters as for `shortConvolution`.
+/// - Parameters:
+///   - input: `[N, channels]`, the inputs of all sequences.
+///   - weights: One row of taps for each channel.
+///   - sequences: Disjoint ranges of rows.
+///   - states: One for each sequence; replaced by the state after its last token.
+/// - Returns: The outputs, `[N, channels]`; 0 in rows of no sequence.
 package func referenceShortConvolution(
   _ input: Matrix, weights: ShortConvolutionWeights, sequences: [Range<Int>],
   states: inout [ShortConvolutionState]
@@ -110,7 +115,10 @@ package struct ShortConvolution: Sendable {
     var owners = [Int?](repeating: nil, count: sequences.map(\.upperBound).max() ?? 0)
     for (index, sequence) in sequences.enumerated() {
       precondition(states[index].elements.count == past * channels, "a state of another shape")
-      for row in sequence { owners[row] = index }
+      for row in sequence {
+        precondition(owners[row] == nil, "sequences overlap")
+        owners[row] = index
+      }
     }
     // States move into matrices and back; nothing is copied.
     var histories = states.indices.map { index in
@@ -138,7 +146,8 @@ package struct ShortConvolution: Sendable {
   /// - Complexity: 2 * kernel flops and an exponential for each element.
   package func apply(to matrix: SharedRows, rows: Range<Int>, channels: Range<Int>) {
     precondition(
-      matrix.columns == weights.channels && rows.lowerBound >= 0 && rows.upperBound <= matrix.rows
+      owners.count <= matrix.rows && matrix.columns == weights.channels && rows.lowerBound >= 0
+        && rows.upperBound <= matrix.rows
         && channels.lowerBound >= 0 && channels.upperBound <= matrix.columns, "a place outside")
     var row = rows.lowerBound
     while row < min(rows.upperBound, owners.count) {

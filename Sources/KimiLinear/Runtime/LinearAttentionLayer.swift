@@ -34,8 +34,7 @@ struct LinearAttentionLayer {
       rows: outputs.rows, columns: outputs.columns, workers: workers
     ) { row, elements in
       elements.copy(from: outputs.rowSpan(row))
-      gatedHeadNorm(
-        &elements, gate: gate.rowSpan(row), weight: weights.outputNorm, epsilon: normEpsilon)
+      normalize(&elements, gate: gate.rowSpan(row))
     }
     clock?.ended(.norm)
     WeightProduct.add(mixed, by: weights.output, to: &hidden, workers: workers)
@@ -47,12 +46,17 @@ struct LinearAttentionLayer {
     _ input: PackedRows, sequences: [Range<Int>], states: inout [LinearAttentionState]
   ) -> Matrix {
     let (outputs, gate) = attend(input, sequences: sequences, states: &states)
-    var mixed = outputs
-    mixed.forEachRow(workers: workers) { row, elements in
-      gatedHeadNorm(
-        &elements, gate: gate.rowSpan(row), weight: weights.outputNorm, epsilon: normEpsilon)
+    return Matrix(rows: outputs.rows, columns: outputs.columns) { mixed in
+      mixed.forEachRow(workers: workers) { row, elements in
+        elements.copy(from: outputs.rowSpan(row))
+        normalize(&elements, gate: gate.rowSpan(row))
+      }
     }
-    return mixed
+  }
+
+  /// The gated norm of the outputs of one token.
+  private func normalize(_ output: inout MutableSpan<Float>, gate: Span<Float>) {
+    gatedHeadNorm(&output, gate: gate, weight: weights.outputNorm, epsilon: normEpsilon)
   }
 
   /// Outputs of the recurrence and what their gates are computed from, `[N, H * K]` each.
@@ -64,10 +68,10 @@ struct LinearAttentionLayer {
       rateLogarithms: weights.logDecayRate, bias: weights.decayBias, shape: dimensions.deltaShape)
     let gates = WeightProduct.multiply(
       [
-        ProductTerm(
+        PlannedProduct(
           PackedRows(projected[3], workers: workers), by: weights.forgetUp,
           finish: timed(.gates) { decay.apply(to: $0, rows: $1, columns: $2) }),
-        ProductTerm(PackedRows(projected[4], workers: workers), by: weights.gateUp),
+        PlannedProduct(PackedRows(projected[4], workers: workers), by: weights.gateUp),
       ], workers: workers)
     clock?.ended(.projections)
 
@@ -94,12 +98,12 @@ struct LinearAttentionLayer {
           value, _ in
           WeightProduct.multiply(
             [
-              ProductTerm(input, by: weights.query, finish: query),
-              ProductTerm(input, by: weights.key, finish: key),
-              ProductTerm(input, by: weights.value, finish: value),
-              ProductTerm(input, by: weights.forgetDown),
-              ProductTerm(input, by: weights.gateDown),
-              ProductTerm(
+              PlannedProduct(input, by: weights.query, finish: query),
+              PlannedProduct(input, by: weights.key, finish: key),
+              PlannedProduct(input, by: weights.value, finish: value),
+              PlannedProduct(input, by: weights.forgetDown),
+              PlannedProduct(input, by: weights.gateDown),
+              PlannedProduct(
                 input, by: weights.beta,
                 finish: timed(.gates) { beta, rows, columns in
                   for row in rows { beta.withRow(row, columns: columns) { sigmoid(&$0) } }
@@ -112,12 +116,12 @@ struct LinearAttentionLayer {
     return products
   }
 
-  /// Lends a convolution as what is done with a product.
+  /// Lends the convolution of q, k or v, in the form that a planned product takes.
   private func convolving<Result>(
     _ taps: ShortConvolutionWeights,
     _ state: WritableKeyPath<LinearAttentionState, ShortConvolutionState>,
     _ sequences: [Range<Int>], _ states: inout [LinearAttentionState],
-    _ body: (@escaping ProductTerm.Finish, inout [LinearAttentionState]) -> Result
+    _ body: (@escaping PlannedProduct.Finish, inout [LinearAttentionState]) -> Result
   ) -> Result {
     var lent = states.indices.map { states[$0].lend(state) }
     let result = ShortConvolution.with(taps, sequences: sequences, states: &lent) { convolution in
@@ -128,10 +132,10 @@ struct LinearAttentionLayer {
     return result
   }
 
-  /// The same, with its time told to the clock, if there is one.
+  /// What is done with a product, with its time told to the clock, if there is one.
   private func timed(
-    _ part: LinearAttentionPart, _ finish: @escaping ProductTerm.Finish
-  ) -> ProductTerm.Finish {
+    _ part: LinearAttentionPart, _ finish: @escaping PlannedProduct.Finish
+  ) -> PlannedProduct.Finish {
     guard let clock else { return finish }
     let threads = workers.count
     return { product, rows, columns in

@@ -2,7 +2,8 @@
 
 /// A part of a layer of Kimi Delta Attention, for measurements of where the time of `ModelPart.kda` goes.
 package enum LinearAttentionPart: String, CaseIterable, Sendable {
-  /// Products with weights and the packing of what they multiply, the norm before the layer included.
+  /// Products with weights and the packing of what they multiply, the norm before the layer included, but for the
+  /// output projection's.
   case projections
   /// Short convolutions of q, k and v, with SiLU.
   case convolution
@@ -10,6 +11,6 @@ package enum LinearAttentionPart: String, CaseIterable, Sendable {
   case gates
   /// The recurrence, in whatever form.
   case kernel
-  /// The gated norm of the outputs.
+  /// The gated norm of the outputs, which are packed for the output projection at once.
   case norm
 }

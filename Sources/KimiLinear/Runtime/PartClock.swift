@@ -25,7 +25,7 @@ package enum ModelPart: String, CaseIterable, Sendable {
 ///
 /// Whoever runs the parts one after the other says which one has just ended; what passed since the last
 /// such moment was its. Parts of linear attention are told inside of `ModelPart.kda`, whose time they share
-/// out and do not end.
+/// out and do not end; some of them are done piece by piece within another one (`spent`).
 package final class PartClock: Sendable {
   private struct State {
     var last = ContinuousClock.now
@@ -71,7 +71,8 @@ package final class PartClock: Sendable {
   ///
   /// - Parameters:
   ///   - part: The part.
-  ///   - duration: Its time, divided by the number of threads that do such pieces.
+  ///   - duration: Its time, divided by the number of threads that do such pieces at a time. A thread that
+  ///     comes late makes the sum a little too small, the clock itself a little too large.
   package func spent(_ part: LinearAttentionPart, _ duration: Duration) {
     state.withLock { state in
       state.durationsInside[part, default: .zero] += duration

@@ -4,10 +4,10 @@ package import TensorCore
 
 /// One of several products that are computed in one parallel run: Y = X W^T, and what is done with Y
 /// while its elements are in the first-level cache.
-package struct ProductTerm: Sendable {
+package struct PlannedProduct: Sendable {
   /// Changes elements of the product that have just been computed.
   ///
-  /// Some columns belong to one thread, which passes all rows, in ascending order, a strip at a time.
+  /// Each block of columns is one thread's, which passes all rows in ascending order, a strip at a time.
   package typealias Finish =
     @Sendable (_ product: SharedRows, _ rows: Range<Int>, _ columns: Range<Int>) -> Void
 
