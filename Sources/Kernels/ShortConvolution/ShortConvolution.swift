@@ -2,7 +2,6 @@
 
 internal import CKernels
 internal import Glibc
-package import TensorCore
 
 /// The weights of a short convolution, in the order in which they are used.
 package struct ShortConvolutionWeights: Sendable, Equatable {
