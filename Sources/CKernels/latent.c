@@ -11,7 +11,7 @@
 #define KILN_BODY "latent_body.h"
 #include "variants.h"
 
-size_t kiln_latent_workspace(size_t heads) { return heads * KILN_LATENT_BLOCK; }
+size_t kiln_latent_workspace(size_t heads) { return 2 * heads * KILN_LATENT_BLOCK; }
 
 KILN_DISPATCH(
     void, latent_attend,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Attention of one token over cached latents. A block of 16 rows is read once from memory: all heads
-// take their scores from it, then add it to their weighted sums while it is in the cache.
+// take their scores from it, then add it to their weighted sums while it is in the cache. Adding a block and
+// taking scores from the next one alternate in small parts, so that memory is never idle for long.
 
 #include "exponential_body.h"
 #include "fused.h"
@@ -21,8 +22,7 @@
   (__builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) + \
    __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31))
 
-/// Scores of 4 heads with 4 rows: lane 4 * head + row. With `ahead` rows of a later block are asked for,
-/// since the products of this one leave the memory idle.
+/// Scores of 4 heads with 4 rows: lane 4 * head + row. With `ahead` rows of the next block are asked for.
 INLINE float16 NAME(scores)(
     const int ahead, const float *queries, const float *rows, size_t width) {
   float16 total[TILE * TILE];
@@ -32,7 +32,7 @@ INLINE float16 NAME(scores)(
     float16 row[TILE];
     UNROLL for (int t = 0; t < TILE; t++) {
       row[t] = LOAD(rows + (size_t)t * width + c);
-      if (ahead) PREFETCH(rows + (2 * KILN_LATENT_BLOCK + (size_t)t) * width + c);
+      if (ahead) PREFETCH(rows + (KILN_LATENT_BLOCK + (size_t)t) * width + c);
     }
     UNROLL for (int h = 0; h < TILE; h++) {
       const float16 query = LOAD(queries + (size_t)h * width + c);
@@ -47,7 +47,7 @@ INLINE float16 NAME(scores)(
     for (size_t c = 0; c < width; c += LANES) {
       const float16 query = LOAD(queries + (size_t)h * width + c);
       UNROLL for (int t = 0; t < TILE; t++) {
-        if (ahead && h == 0) PREFETCH(rows + (2 * KILN_LATENT_BLOCK + (size_t)t) * width + c);
+        if (ahead && h == 0) PREFETCH(rows + (KILN_LATENT_BLOCK + (size_t)t) * width + c);
         total[h * TILE + t] =
             MULTIPLY_ADD(query, LOAD(rows + (size_t)t * width + c), total[h * TILE + t]);
       }
@@ -112,49 +112,76 @@ static void NAME(weigh)(
   *sum += terms[0];
 }
 
+/// Scores of all heads with 4 rows of a block, those from `t` on: `scores` is [heads, 16].
+static inline void NAME(score_rows)(
+    const struct kiln_latent_segment *segment, const float *block, size_t t, float *scores) {
+  const size_t width = segment->width;
+  const float *rows = block + t * width;
+  for (size_t h = 0; h < segment->heads; h += TILE) {
+    const float *queries = segment->queries + h * width;
+    float tile[TILE * TILE];
+    STORE(
+        tile, h == 0 ? NAME(scores)(1, queries, rows, width)
+                     : NAME(scores)(0, queries, rows, width));
+    for (size_t i = 0; i < TILE; i++) {
+      memcpy(scores + (h + i) * KILN_LATENT_BLOCK + t, tile + i * TILE, TILE * sizeof(float));
+    }
+  }
+}
+
+/// Adds some columns of a block, weighted, to the sums of all heads.
+static inline void NAME(add_columns)(
+    const struct kiln_latent_segment *segment, const float *block, size_t rank, size_t from,
+    size_t to, const float *weights) {
+  const size_t width = segment->width;
+  for (size_t h = 0; h < segment->heads; h += TILE) {
+    const float *of_heads = weights + h * KILN_LATENT_BLOCK;
+    float *sums = segment->weighted + h * rank;
+    size_t c = from;
+#if VECTOR_BITS == 512
+    for (; c + 4 * LANES <= to; c += 4 * LANES) {
+      NAME(add_weighted)(TILE, 4, of_heads, block + c, width, sums + c, rank);
+    }
+#endif
+    for (; c < to; c += LANES) {
+      NAME(add_weighted)(TILE, 1, of_heads, block + c, width, sums + c, rank);
+    }
+  }
+}
+
 static void NAME(latent_attend)(const struct kiln_latent_segment *segment, float *workspace) {
-  const size_t heads = segment->heads, width = segment->width;
+  enum { PARTS = KILN_LATENT_BLOCK / TILE };
+  const size_t heads = segment->heads;
   const size_t rank = (segment->rank + LANES - 1) / LANES * LANES;
+  float *scores = workspace, *next = workspace + heads * KILN_LATENT_BLOCK;
   for (size_t h = 0; h < heads; h++) {
     segment->maxima[h] = -__builtin_inff();
     segment->sums[h] = 0;
   }
   memset(segment->weighted, 0, heads * rank * sizeof(float));
+  for (size_t part = 0; part < PARTS && segment->rows > 0; part++) {
+    NAME(score_rows)(segment, segment->cache, part * TILE, scores);
+  }
   for (size_t first = 0; first < segment->rows; first += KILN_LATENT_BLOCK) {
-    const float *rows = segment->cache + first * width;
-    const size_t count = segment->rows - first < KILN_LATENT_BLOCK ? segment->rows - first
-                                                                   : KILN_LATENT_BLOCK;
-    for (size_t h = 0; h < heads; h += TILE) {
-      for (size_t t = 0; t < KILN_LATENT_BLOCK; t += TILE) {
-        float tile[TILE * TILE];
-        const float *queries = segment->queries + h * width, *tokens = rows + t * width;
-        STORE(
-            tile, h == 0 ? NAME(scores)(1, queries, tokens, width)
-                         : NAME(scores)(0, queries, tokens, width));
-        for (size_t i = 0; i < TILE; i++) {
-          memcpy(
-              workspace + (h + i) * KILN_LATENT_BLOCK + t, tile + i * TILE, TILE * sizeof(float));
-        }
-      }
-    }
+    const float *block = segment->cache + first * segment->width;
+    const size_t left = segment->rows - first;
     for (size_t h = 0; h < heads; h++) {
       NAME(weigh)(
-          workspace + h * KILN_LATENT_BLOCK, count, segment->maxima + h, segment->sums + h,
-          segment->weighted + h * rank, rank);
+          scores + h * KILN_LATENT_BLOCK, left < KILN_LATENT_BLOCK ? left : KILN_LATENT_BLOCK,
+          segment->maxima + h, segment->sums + h, segment->weighted + h * rank, rank);
     }
-    for (size_t h = 0; h < heads; h += TILE) {
-      const float *weights = workspace + h * KILN_LATENT_BLOCK;
-      float *sums = segment->weighted + h * rank;
-      size_t c = 0;
-#if VECTOR_BITS == 512
-      for (; c + 4 * LANES <= rank; c += 4 * LANES) {
-        NAME(add_weighted)(TILE, 4, weights, rows + c, width, sums + c, rank);
+    for (size_t part = 0; part < PARTS; part++) {
+      if (left > KILN_LATENT_BLOCK) {
+        NAME(score_rows)(
+            segment, block + KILN_LATENT_BLOCK * segment->width, part * TILE, next);
       }
-#endif
-      for (; c < rank; c += LANES) {
-        NAME(add_weighted)(TILE, 1, weights, rows + c, width, sums + c, rank);
-      }
+      NAME(add_columns)(
+          segment, block, rank, rank / LANES * part / PARTS * LANES,
+          rank / LANES * (part + 1) / PARTS * LANES, scores);
     }
+    float *done = scores;
+    scores = next;
+    next = done;
   }
 }
 
