@@ -104,16 +104,11 @@ static inline __attribute__((always_inline)) float NAME(weight_scale)(
   return scale;
 }
 
-/// Elements in one word of 32 bits, of types whose elements do not cross words.
+/// Elements in one word of 32 bits; 0 for those that cross words, and for F16, which takes other steps.
 static inline __attribute__((always_inline)) size_t NAME(weights_per_word)(
     const enum kiln_weight_type type) {
-  switch (type) {
-  case KILN_WEIGHT_F32: return 1;
-  case KILN_WEIGHT_BF16: return 2;
-  case KILN_WEIGHT_INT8: return 4;
-  case KILN_WEIGHT_INT4: return 8;
-  default: return 0;
-  }
+  const size_t bits = NAME(weight_bits)(type);
+  return type == KILN_WEIGHT_F16 || 32 % bits > 0 ? 0 : 32 / bits;
 }
 
 /// The element with the given index of each of sixteen words, scaled; the values of `widen_lanes`.
