@@ -31,6 +31,8 @@
 
 /// Bytes of codes in a block.
 #define BLOCK_BYTES 64
+/// Elements of a block of four bits.
+#define LONGEST_BLOCK 128
 #define ROWS_AT_A_TIME 8
 #define LIMBS 3
 /// |k| is below 2 to this power.
@@ -41,7 +43,7 @@
     apply_to = function)
 
 INLINE size_t block_length(enum kiln_encoding encoding) {
-  return encoding == KILN_INT4 ? 128 : 64;
+  return encoding == KILN_INT4 ? LONGEST_BLOCK : LONGEST_BLOCK / 2;
 }
 
 INLINE size_t planes_of(enum kiln_encoding encoding) { return encoding == KILN_INT4 ? 2 : 1; }
@@ -53,28 +55,73 @@ INLINE size_t block_stride(enum kiln_encoding encoding) {
 
 // The vector -----------------------------------------------------------------------------------------
 
-/// Elements of a block by their place in a dword of codes: v[p] has the p-th of each dword.
+/// Elements of a block in their order, 0 behind the last.
 INLINE void load_block(const enum kiln_encoding encoding, const float *x, size_t count, __m512 *v) {
-  const int places = encoding == KILN_INT4 ? 8 : 4;
-  const __m512i steps = _mm512_mullo_epi32(
-      _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-      _mm512_set1_epi32(places));
-  UNROLL for (int p = 0; p < places; p++) {
-    const __m512i index = _mm512_add_epi32(steps, _mm512_set1_epi32(p));
-    const __mmask16 there = _mm512_cmplt_epi32_mask(index, _mm512_set1_epi32((int)count));
-    v[p] = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), there, index, x, 4);
+  float filled[LONGEST_BLOCK];
+  if (count < block_length(encoding)) {
+    memset(filled, 0, sizeof filled);
+    memcpy(filled, x, count * sizeof(float));
+    x = filled;
+  }
+  UNROLL for (size_t i = 0; i < block_length(encoding) / LANES; i++) {
+    v[i] = _mm512_loadu_ps(x + i * LANES);
   }
 }
 
-/// Limb `limb` of four integers of a lane, one byte each.
-INLINE __m512i pack_limb(const __m512i *k, const int stride, const int limb) {
-  __m512i packed = _mm512_setzero_si512();
-  UNROLL for (int byte = 0; byte < 4; byte++) {
-    const __m512i digit = _mm512_and_si512(
-        _mm512_srli_epi32(k[byte * stride], (unsigned)(8 * limb)), _mm512_set1_epi32(255));
-    packed = _mm512_or_si512(packed, _mm512_slli_epi32(digit, (unsigned)(8 * byte)));
+/// Takes two vectors of `places` elements of some dwords each to the lower and the upper half of the places, of
+/// all these dwords. At first dword follows dword, afterwards place follows place.
+INLINE void split_places(const int places, const int is_first, __m512 *a, __m512 *b) {
+  const int dwords = LANES / places;
+  int32_t order[LANES];
+  UNROLL for (int i = 0; i < LANES; i++) {
+    const int place = i / (2 * dwords), dword = i % (2 * dwords) % dwords;
+    const int source = is_first ? dword * places + place : place * dwords + dword;
+    order[i] = source + (i % (2 * dwords) < dwords ? 0 : LANES);
   }
-  return packed;
+  __m512i lower;
+  memcpy(&lower, order, sizeof lower);
+  const int step = places / 2 * (is_first ? 1 : dwords);
+  const __m512i upper = _mm512_add_epi32(lower, _mm512_set1_epi32(step));
+  const __m512 first = *a, second = *b;
+  *a = _mm512_permutex2var_ps(first, lower, second);
+  *b = _mm512_permutex2var_ps(first, upper, second);
+}
+
+/// Sorts the elements of a block by their place in a dword of codes: v[p] gets the p-th of each dword.
+INLINE void sort_by_place(const enum kiln_encoding encoding, __m512 *v) {
+  const int count = (int)block_length(encoding) / LANES;
+  UNROLL for (int places = count; places > 1; places /= 2) {
+    // Vectors of the same places are neighbours, in the order of their dwords; lower places come first.
+    __m512 sorted[LONGEST_BLOCK / LANES];
+    UNROLL for (int i = 0; i < count; i += 2) {
+      const int first = i / places * places, pair = (i - first) / 2;
+      split_places(places, places == count, v + i, v + i + 1);
+      sorted[first + pair] = v[i];
+      sorted[first + pair + places / 2] = v[i + 1];
+    }
+    UNROLL for (int i = 0; i < count; i++) v[i] = sorted[i];
+  }
+}
+
+/// Bits of `a` where the mask has them, else of `b`.
+INLINE __m512i blend_bits(uint32_t mask, __m512i a, __m512i b) {
+  return _mm512_ternarylogic_epi32(_mm512_set1_epi32((int32_t)mask), a, b, 0xCA);
+}
+
+/// Moves the bytes of four integers `stride` vectors apart to three vectors that have one byte of each: the limbs,
+/// the lowest first.
+INLINE void pack_limbs(const __m512i *k, const int stride, __m512i *limbs) {
+  __m512i pairs[2][LIMBS];
+  UNROLL for (int i = 0; i < 2; i++) {
+    const __m512i first = k[2 * i * stride], second = k[(2 * i + 1) * stride];
+    pairs[i][0] = blend_bits(0xFF, first, _mm512_slli_epi32(second, 8));
+    pairs[i][1] = blend_bits(0xFF, _mm512_srli_epi32(first, 8), second);
+    pairs[i][2] =
+        blend_bits(0xFF, _mm512_srli_epi32(first, 16), _mm512_srli_epi32(second, 8));
+  }
+  UNROLL for (int limb = 0; limb < LIMBS; limb++) {
+    limbs[limb] = blend_bits(0xFFFF, pairs[0][limb], _mm512_slli_epi32(pairs[1][limb], 16));
+  }
 }
 
 INLINE void arrange_block(
@@ -85,18 +132,20 @@ INLINE void arrange_block(
   const __m512i least = _mm512_set1_epi32(1 - (1 << MAGNITUDE_BITS));
   // Adding 128 to each limb and flipping its highest bit makes bytes of -128...127 of those of 0...255.
   const __m512i middle = _mm512_set1_epi32(0x808080);
-  __m512 v[8];
-  __m512i k[8], sum = _mm512_setzero_si512();
+  __m512 v[LONGEST_BLOCK / LANES];
+  __m512i k[LONGEST_BLOCK / LANES], limbs[2][LIMBS], sum = _mm512_setzero_si512();
   load_block(encoding, x, count, v);
+  sort_by_place(encoding, v);
   UNROLL for (int p = 0; p < places; p++) {
     const __m512i nearest = _mm512_cvtps_epi32(_mm512_mul_ps(v[p], factor));
     k[p] = _mm512_max_epi32(_mm512_min_epi32(nearest, most), least);
     sum = _mm512_add_epi32(sum, k[p]);
     k[p] = _mm512_xor_si512(_mm512_add_epi32(k[p], middle), middle);
   }
+  UNROLL for (int plane = 0; plane < planes; plane++) pack_limbs(k + plane, planes, limbs[plane]);
   UNROLL for (int limb = LIMBS - 1; limb >= 0; limb--) {
     UNROLL for (int plane = 0; plane < planes; plane++) {
-      _mm512_storeu_si512(arranged, pack_limb(k + plane, planes, limb));
+      _mm512_storeu_si512(arranged, limbs[plane][limb]);
       arranged += LANES;
     }
   }
@@ -106,17 +155,23 @@ INLINE void arrange_block(
 }
 
 INLINE void arrange_all(const enum kiln_encoding encoding, const float *x, size_t n, float *arranged) {
-  const int places = encoding == KILN_INT4 ? 8 : 4;
   const size_t length = block_length(encoding);
+  const int vectors = (int)length / LANES;
   // The order of magnitudes is that of their bits; NaN is beyond infinity.
-  __m512i largest = _mm512_setzero_si512();
+  __m512 largest_of[LONGEST_BLOCK / LANES];
+  UNROLL for (int i = 0; i < vectors; i++) largest_of[i] = _mm512_setzero_ps();
   for (size_t start = 0; start < n; start += length) {
-    __m512 v[8];
+    __m512 v[LONGEST_BLOCK / LANES];
     load_block(encoding, x + start, n - start < length ? n - start : length, v);
-    UNROLL for (int p = 0; p < places; p++) {
-      largest = _mm512_max_epu32(
-          largest, _mm512_and_si512(_mm512_castps_si512(v[p]), _mm512_set1_epi32(0x7FFFFFFF)));
+    UNROLL for (int i = 0; i < vectors; i++) {
+      largest_of[i] = _mm512_castsi512_ps(_mm512_max_epu32(
+          _mm512_castps_si512(largest_of[i]), _mm512_castps_si512(_mm512_abs_ps(v[i]))));
     }
+  }
+  sort_by_place(encoding, largest_of);
+  __m512i largest = _mm512_setzero_si512();
+  UNROLL for (int i = 0; i < vectors; i++) {
+    largest = _mm512_max_epu32(largest, _mm512_castps_si512(largest_of[i]));
   }
   // Biased exponents: what is far below anything that matters shares one, so that all stay normal.
   const __m512i exponent =

@@ -20,18 +20,28 @@ static float NAME(sum)(const float *x, size_t n) {
   return NAME(add_lanes)(total);
 }
 
+/// The larger of each lane; NaN in `x` is passed over.
+static inline __attribute__((always_inline)) void NAME(keep_larger)(float *lanes, const float *x) {
+  for (int lane = 0; lane < LANES; lane++) lanes[lane] = x[lane] > lanes[lane] ? x[lane] : lanes[lane];
+}
+
 static float NAME(maximum)(const float *x, size_t n) {
-  float lanes[LANES];
-  for (int i = 0; i < LANES; i++) lanes[i] = -__builtin_inff();
+  // Four at a time: each comparison waits for the one before it.
+  enum { CHAINS = 4 };
+  float lanes[CHAINS][LANES];
+  for (int i = 0; i < CHAINS * LANES; i++) lanes[i / LANES][i % LANES] = -__builtin_inff();
   size_t i = 0;
-  for (; i + LANES <= n; i += LANES) {
-    for (int lane = 0; lane < LANES; lane++) {
-      lanes[lane] = x[i + lane] > lanes[lane] ? x[i + lane] : lanes[lane];
+  for (; i + CHAINS * LANES <= n; i += CHAINS * LANES) {
+    UNROLL for (int chain = 0; chain < CHAINS; chain++) {
+      NAME(keep_larger)(lanes[chain], x + i + chain * LANES);
     }
   }
-  for (int lane = 0; i < n; i++, lane++) lanes[lane] = x[i] > lanes[lane] ? x[i] : lanes[lane];
-  float largest = lanes[0];
-  for (int lane = 1; lane < LANES; lane++) largest = lanes[lane] > largest ? lanes[lane] : largest;
+  for (; i < n; i++) lanes[0][i % LANES] = x[i] > lanes[0][i % LANES] ? x[i] : lanes[0][i % LANES];
+  for (int chain = 1; chain < CHAINS; chain++) NAME(keep_larger)(lanes[0], lanes[chain]);
+  float largest = lanes[0][0];
+  for (int lane = 1; lane < LANES; lane++) {
+    largest = lanes[0][lane] > largest ? lanes[0][lane] : largest;
+  }
   return largest;
 }
 

@@ -6,8 +6,8 @@ internal import Glibc
 /// The instructions that a C kernel is compiled for.
 ///
 /// Which one runs changes the time and, but for two things, nothing else: products (`StripProduct`,
-/// `StoredMatrix`) round once a step where there are fused instructions, and twice without; and those of
-/// integer codes with one vector are summed in integers where there is VNNI.
+/// `StoredMatrix`), KDA and exponentials round once a step where there are fused instructions, and twice without;
+/// and products of integer codes with one vector are summed in integers where there is VNNI.
 package enum InstructionSet: String, CaseIterable, Sendable {
   /// What every machine of the architecture has.
   case portable

@@ -47,8 +47,9 @@ struct ActivationTests {
     return worst
   }
 
-  @Test func exponentialIsWithinOneUnit() {
-    #expect(worstDistance(Self.arguments, of: { exponential(&$0) }, expected: exp) <= 1)
+  @Test(arguments: InstructionSet.available)
+  func exponentialIsWithinOneUnit(set: InstructionSet) {
+    #expect(worstDistance(Self.arguments, of: { exponential(&$0, on: set) }, expected: exp) <= 1)
   }
 
   @Test func exponentialOfExtremes() {
@@ -64,9 +65,10 @@ struct ActivationTests {
     #expect(exponential(88.7).isFinite)
   }
 
-  @Test func sigmoidKeepsRelativeAccuracyOnBothSides() {
+  @Test(arguments: InstructionSet.available)
+  func sigmoidKeepsRelativeAccuracyOnBothSides(set: InstructionSet) {
     let worst = worstDistance(
-      Self.arguments, of: { sigmoid(&$0) }, expected: { 1 / (1 + exp(-$0)) })
+      Self.arguments, of: { sigmoid(&$0, on: set) }, expected: { 1 / (1 + exp(-$0)) })
     #expect(worst <= 3)
     #expect(sigmoid(.infinity) == 1)
     #expect(sigmoid(-.infinity) == 0)
@@ -74,11 +76,12 @@ struct ActivationTests {
     #expect(sigmoid(.nan).isNaN)
   }
 
-  @Test func siluIsWithinFourUnits() {
+  @Test(arguments: InstructionSet.available)
+  func siluIsWithinFourUnits(set: InstructionSet) {
     // Below -87 the sigmoid is subnormal and has few digits; the product is tiny anyway.
     let finite = Self.arguments.filter { $0.isFinite && $0 > -87 }
     let worst = worstDistance(
-      finite, of: { silu(&$0) }, expected: { $0 / (1 + exp(-$0)) })
+      finite, of: { silu(&$0, on: set) }, expected: { $0 / (1 + exp(-$0)) })
     #expect(worst <= 4)
     #expect(abs(siluOf(-95)) < 1e-38 && siluOf(-200) == 0)
   }
@@ -90,9 +93,10 @@ struct ActivationTests {
     return element[0]
   }
 
-  @Test func softplusIsAccurateEverywhere() {
+  @Test(arguments: InstructionSet.available)
+  func softplusIsAccurateEverywhere(set: InstructionSet) {
     let worst = worstDistance(
-      Self.arguments, of: { softplus(&$0) },
+      Self.arguments, of: { softplus(&$0, on: set) },
       expected: { max($0, 0) + log1p(exp(-abs($0))) })
     #expect(worst <= 4)
     var values: [Float] = [.infinity, -.infinity, .nan, 1e30]

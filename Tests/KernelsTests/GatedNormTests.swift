@@ -24,7 +24,7 @@ struct GatedNormTests {
       }
       return output
     }
-    let output = result(.portable)
+    let output = result(.best)
     for row in 0..<rows {
       for head in 0..<heads {
         let channels = head * width..<(head + 1) * width
@@ -38,7 +38,11 @@ struct GatedNormTests {
       }
     }
     for set in InstructionSet.available {
-      #expect(sameBits(result(set, threads: 2).elements, output.elements), "\(set)")
+      let other = result(set, threads: 2).elements
+      #expect(
+        set.hasBitsOfTheBest
+          ? sameBits(other, output.elements) : relativeError(other, output.elements) < 3e-7,
+        "\(set)")
     }
   }
 }

@@ -98,7 +98,10 @@ struct ShortConvolutionTests {
       let other = problem.fast(
         rowsPerPiece: [1, 5, 12, 100][index % 4], channelsPerPiece: [300, 64, 17, 128][index % 4],
         threads: [2, 5, 1][index % 3], on: set)
-      #expect(sameBits(other.0.elements, output.elements))
+      #expect(
+        set.hasBitsOfTheBest
+          ? sameBits(other.0.elements, output.elements)
+          : relativeError(other.0.elements, output.elements) < 3e-7, "\(set)")
       #expect(other.1 == states)
     }
   }

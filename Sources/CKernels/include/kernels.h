@@ -5,8 +5,9 @@
 // Every function is compiled three times from one source (`*_body.h`) and takes the instruction
 // set to use. All of them give the same bits, but for sign and payload of NaN: the order of every
 // sum is fixed by lanes that are written out, products and sums are rounded separately (no fused
-// multiply-add), and there is no fast-math. Kimi delta attention and products (product.h) alone do use
-// fused multiply-adds: AVX2 and AVX-512 give the same bits, portable code differs in the last ones.
+// multiply-add), and there is no fast-math. Kimi delta attention, products (product.h) and exponentials, a
+// third of whose time it is, do use fused multiply-adds: AVX2 and AVX-512 give the same bits, portable code
+// differs in the last ones.
 // Arrays may have any length and any alignment. `n` counts elements.
 #ifndef KILN_KERNELS_H
 #define KILN_KERNELS_H

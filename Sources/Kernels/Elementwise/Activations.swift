@@ -2,8 +2,8 @@
 
 internal import CKernels
 
-// Functions of single elements, in place. Error bounds hold for every float32; results are the
-// same bits on every instruction set, but for the sign and payload of NaN.
+// Functions of single elements, in place. Error bounds hold for every float32 and every instruction set; those
+// with fused multiply-adds give the same bits, but for the sign and payload of NaN.
 
 /// x = exp(x), within 1 ulp.
 ///
