@@ -70,14 +70,39 @@ static void NAME(delta_substitution)(
   }
 }
 
+/// Pieces that each product of a slice is cut into; before each some of the next chunk is asked for, so little
+/// that it does not keep the state, which comes from the second-level cache, waiting.
+enum { NAME(DELTA_PIECES) = 2 };
+
+/// Where a piece of `count` rows of a product begins: pieces are whole tiles.
+static inline size_t NAME(delta_piece_start)(size_t count, size_t piece) {
+  const size_t tiles = (count + TILE_ROWS - 1) / TILE_ROWS;
+  return tiles == 0 ? 0 : count * (tiles * piece / NAME(DELTA_PIECES)) / tiles;
+}
+
 /// Asks for rows of the chunk that follows the one of `count` tokens from `first` on: those of some
-/// tokens, the others are left to the other slices.
+/// tokens, the others are left to the other slices and pieces.
 static inline void NAME(delta_prefetch_chunk)(
     const struct kiln_delta_head *head, const float *rows, size_t first, size_t count,
-    size_t slice) {
-  const size_t slices = delta_slices(head), next = first + count;
-  for (size_t i = count * slice / slices; i < count * (slice + 1) / slices; i++) {
+    size_t slice, size_t piece) {
+  const size_t parts = delta_slices(head) * NAME(DELTA_PIECES), next = first + count;
+  const size_t part = slice * NAME(DELTA_PIECES) + piece;
+  for (size_t i = count * part / parts; i < count * (part + 1) / parts; i++) {
     NAME(delta_prefetch_row)(head, rows, next + i);
+  }
+}
+
+/// Keys or queries of a chunk times the state; `ahead` is what the next chunk is asked for.
+static inline void NAME(delta_times_state)(
+    const struct kiln_delta_head *head, const float *ahead, size_t first, size_t count,
+    size_t slice, const float *rows, size_t width, const float *state, float *target,
+    size_t target_stride) {
+  for (size_t piece = 0; piece < NAME(DELTA_PIECES); piece++) {
+    NAME(delta_prefetch_chunk)(head, ahead, first, count, slice, piece);
+    const size_t from = NAME(delta_piece_start)(count, piece);
+    NAME(product_replace)(
+        NAME(delta_piece_start)(count, piece + 1) - from, SLICE, width, rows + from * width, width,
+        state, SLICE, target + from * target_stride, target_stride);
   }
 }
 
@@ -89,10 +114,8 @@ static void NAME(delta_chunk_slice)(
   const size_t width = chunk->width, padded = chunk->padded, beta_stride = head->beta_stride;
   const float *beta = head->beta + first * beta_stride;
   float *delta = chunk->delta;
-  // What the next chunk reads is asked for between the products, a part before each: more at a time
-  // would have to wait for each other.
-  NAME(delta_prefetch_chunk)(head, head->queries, first, count, slice);
-  NAME(product_replace)(count, SLICE, width, chunk->keys, width, state, SLICE, delta, SLICE);
+  NAME(delta_times_state)(
+      head, head->queries, first, count, slice, chunk->keys, width, state, delta, SLICE);
   for (size_t i = 0; i < count; i++) NAME(delta_prefetch_values)(head, first + count + i, slice);
   for (size_t start = 0; start < count; start += LANES) {
     const size_t rows = count - start < LANES ? count - start : LANES;
@@ -105,9 +128,8 @@ static void NAME(delta_chunk_slice)(
         lower + start, padded, beta + start * beta_stride, beta_stride,
         values + start * value_stride, value_stride, rows, below);
   }
-  NAME(delta_prefetch_chunk)(head, head->keys, first, count, slice);
-  NAME(product_replace)(
-      count, SLICE, width, chunk->queries, width, state, SLICE, values, value_stride);
+  NAME(delta_times_state)(
+      head, head->keys, first, count, slice, chunk->queries, width, state, values, value_stride);
   // Half a block at a time: its first half has no scores of the second.
   for (size_t start = 0; start < count; start += LANES / 2) {
     const size_t rows = count - start < LANES / 2 ? count - start : LANES / 2;
@@ -115,9 +137,14 @@ static void NAME(delta_chunk_slice)(
         rows, SLICE, start + rows, chunk->scores + start * padded, padded, delta, SLICE,
         values + start * value_stride, value_stride);
   }
-  NAME(delta_prefetch_chunk)(head, head->log_decay, first, count, slice);
-  NAME(product_scale_and_add)(
-      width, SLICE, count, chunk->ahead, padded, delta, SLICE, state, SLICE, chunk->total);
+  for (size_t piece = 0; piece < NAME(DELTA_PIECES); piece++) {
+    NAME(delta_prefetch_chunk)(head, head->log_decay, first, count, slice, piece);
+    const size_t from = NAME(delta_piece_start)(width, piece);
+    NAME(product_scale_and_add)(
+        NAME(delta_piece_start)(width, piece + 1) - from, SLICE, count,
+        chunk->ahead + from * padded, padded, delta, SLICE, state + from * SLICE, SLICE,
+        chunk->total + from);
+  }
 }
 
 /// One chunk of one head from token `first` on; `packed` has its state in slices.
