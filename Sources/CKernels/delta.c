@@ -7,6 +7,9 @@
 #define DELTA_RUN 32
 /// How many tokens ahead of their use the values of a slice are fetched.
 #define DELTA_PREFETCH 6
+/// Pieces that each product of a slice of a chunk is cut into; before each some of the next chunk is asked for,
+/// so little that it does not keep the state, which comes from the second-level cache, waiting.
+#define DELTA_PIECES 2
 /// The smallest product of decays that keys are divided by: a state times its reciprocal is far from
 /// the largest float, and the division loses nothing.
 #define DELTA_SMALLEST 0x1p-24f

@@ -70,14 +70,11 @@ static void NAME(delta_substitution)(
   }
 }
 
-/// Pieces that each product of a slice is cut into; before each some of the next chunk is asked for, so little
-/// that it does not keep the state, which comes from the second-level cache, waiting.
-enum { NAME(DELTA_PIECES) = 2 };
-
-/// Where a piece of `count` rows of a product begins: pieces are whole tiles.
+/// Where a piece of `count` rows of a product, one at least, begins: all pieces together have no more tiles than
+/// the whole. If that is one tile, the first piece is empty.
 static inline size_t NAME(delta_piece_start)(size_t count, size_t piece) {
   const size_t tiles = (count + TILE_ROWS - 1) / TILE_ROWS;
-  return tiles == 0 ? 0 : count * (tiles * piece / NAME(DELTA_PIECES)) / tiles;
+  return count * (tiles * piece / DELTA_PIECES) / tiles;
 }
 
 /// Asks for rows of the chunk that follows the one of `count` tokens from `first` on: those of some
@@ -85,20 +82,20 @@ static inline size_t NAME(delta_piece_start)(size_t count, size_t piece) {
 static inline void NAME(delta_prefetch_chunk)(
     const struct kiln_delta_head *head, const float *rows, size_t first, size_t count,
     size_t slice, size_t piece) {
-  const size_t parts = delta_slices(head) * NAME(DELTA_PIECES), next = first + count;
-  const size_t part = slice * NAME(DELTA_PIECES) + piece;
+  const size_t parts = delta_slices(head) * DELTA_PIECES, next = first + count;
+  const size_t part = slice * DELTA_PIECES + piece;
   for (size_t i = count * part / parts; i < count * (part + 1) / parts; i++) {
     NAME(delta_prefetch_row)(head, rows, next + i);
   }
 }
 
-/// Keys or queries of a chunk times the state; `ahead` is what the next chunk is asked for.
+/// Keys or queries of a chunk times the state; `fetched` are those rows of the head that are asked for meanwhile.
 static inline void NAME(delta_times_state)(
-    const struct kiln_delta_head *head, const float *ahead, size_t first, size_t count,
+    const struct kiln_delta_head *head, const float *fetched, size_t first, size_t count,
     size_t slice, const float *rows, size_t width, const float *state, float *target,
     size_t target_stride) {
-  for (size_t piece = 0; piece < NAME(DELTA_PIECES); piece++) {
-    NAME(delta_prefetch_chunk)(head, ahead, first, count, slice, piece);
+  for (size_t piece = 0; piece < DELTA_PIECES; piece++) {
+    NAME(delta_prefetch_chunk)(head, fetched, first, count, slice, piece);
     const size_t from = NAME(delta_piece_start)(count, piece);
     NAME(product_replace)(
         NAME(delta_piece_start)(count, piece + 1) - from, SLICE, width, rows + from * width, width,
@@ -137,7 +134,7 @@ static void NAME(delta_chunk_slice)(
         rows, SLICE, start + rows, chunk->scores + start * padded, padded, delta, SLICE,
         values + start * value_stride, value_stride);
   }
-  for (size_t piece = 0; piece < NAME(DELTA_PIECES); piece++) {
+  for (size_t piece = 0; piece < DELTA_PIECES; piece++) {
     NAME(delta_prefetch_chunk)(head, head->log_decay, first, count, slice, piece);
     const size_t from = NAME(delta_piece_start)(width, piece);
     NAME(product_scale_and_add)(

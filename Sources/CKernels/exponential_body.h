@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Scalar functions of one element. The loops that call them are vectorised by the compiler, so
-// they have no branches and no library calls.
+// they have no branches and no library calls. Fused multiply-adds save a third of the instructions of an
+// exponential, so all of these have other last bits in the portable form.
 
 #include "fused.h"
 

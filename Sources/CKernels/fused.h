@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// x * y + z, rounded once where the processor has an instruction for it. Included by the bodies of
-// kernels that promise no equal bits with the portable form; once for each instruction set.
+// x * y + z, rounded once where the processor has an instruction for it. For functions that promise no equal
+// bits with the portable form; included once for each instruction set.
 
 #undef MULTIPLY_ADD
 #if KILN_FUSED

@@ -29,10 +29,6 @@
 #pragma STDC FP_CONTRACT OFF
 #define INLINE static inline __attribute__((always_inline))
 
-/// Bytes of codes in a block.
-#define BLOCK_BYTES 64
-/// Elements of a block of four bits.
-#define LONGEST_BLOCK 128
 #define ROWS_AT_A_TIME 8
 #define LIMBS 3
 /// |k| is below 2 to this power.
@@ -43,7 +39,7 @@
     apply_to = function)
 
 INLINE size_t block_length(enum kiln_encoding encoding) {
-  return encoding == KILN_INT4 ? LONGEST_BLOCK : LONGEST_BLOCK / 2;
+  return encoding == KILN_INT4 ? LONGEST_BLOCK : BLOCK_BYTES;
 }
 
 INLINE size_t planes_of(enum kiln_encoding encoding) { return encoding == KILN_INT4 ? 2 : 1; }
@@ -68,8 +64,8 @@ INLINE void load_block(const enum kiln_encoding encoding, const float *x, size_t
   }
 }
 
-/// Takes two vectors of `places` elements of some dwords each to the lower and the upper half of the places, of
-/// all these dwords. At first dword follows dword, afterwards place follows place.
+/// Takes two vectors, `places` elements of 16 / places dwords each: `a` gets the lower half of the places of the
+/// dwords of both, `b` the upper half. Elements lie as [dword][place] at first, as [place][dword] afterwards.
 INLINE void split_places(const int places, const int is_first, __m512 *a, __m512 *b) {
   const int dwords = LANES / places;
   int32_t order[LANES];
@@ -87,7 +83,8 @@ INLINE void split_places(const int places, const int is_first, __m512 *a, __m512
   *b = _mm512_permutex2var_ps(first, upper, second);
 }
 
-/// Sorts the elements of a block by their place in a dword of codes: v[p] gets the p-th of each dword.
+/// Sorts the elements of a block by their place in a dword of codes: v[p] gets the p-th of each dword. That takes
+/// a third of the time of gathers.
 INLINE void sort_by_place(const enum kiln_encoding encoding, __m512 *v) {
   const int count = (int)block_length(encoding) / LANES;
   UNROLL for (int places = count; places > 1; places /= 2) {
@@ -157,21 +154,22 @@ INLINE void arrange_block(
 INLINE void arrange_all(const enum kiln_encoding encoding, const float *x, size_t n, float *arranged) {
   const size_t length = block_length(encoding);
   const int vectors = (int)length / LANES;
-  // The order of magnitudes is that of their bits; NaN is beyond infinity.
-  __m512 largest_of[LONGEST_BLOCK / LANES];
-  UNROLL for (int i = 0; i < vectors; i++) largest_of[i] = _mm512_setzero_ps();
+  // The order of magnitudes is that of their bits; NaN is beyond infinity. All blocks have the same order of
+  // elements, so the largest are sorted once.
+  __m512 magnitudes[LONGEST_BLOCK / LANES];
+  UNROLL for (int i = 0; i < vectors; i++) magnitudes[i] = _mm512_setzero_ps();
   for (size_t start = 0; start < n; start += length) {
     __m512 v[LONGEST_BLOCK / LANES];
     load_block(encoding, x + start, n - start < length ? n - start : length, v);
     UNROLL for (int i = 0; i < vectors; i++) {
-      largest_of[i] = _mm512_castsi512_ps(_mm512_max_epu32(
-          _mm512_castps_si512(largest_of[i]), _mm512_castps_si512(_mm512_abs_ps(v[i]))));
+      magnitudes[i] = _mm512_castsi512_ps(_mm512_max_epu32(
+          _mm512_castps_si512(magnitudes[i]), _mm512_castps_si512(_mm512_abs_ps(v[i]))));
     }
   }
-  sort_by_place(encoding, largest_of);
+  sort_by_place(encoding, magnitudes);
   __m512i largest = _mm512_setzero_si512();
   UNROLL for (int i = 0; i < vectors; i++) {
-    largest = _mm512_max_epu32(largest, _mm512_castps_si512(largest_of[i]));
+    largest = _mm512_max_epu32(largest, _mm512_castps_si512(magnitudes[i]));
   }
   // Biased exponents: what is far below anything that matters shares one, so that all stay normal.
   const __m512i exponent =

@@ -6,6 +6,11 @@
 
 #include "decoding.h"
 
+/// Bytes of codes that are worked on at a time, whatever the encoding: 16 dwords.
+#define BLOCK_BYTES 64
+/// Elements of the longest block, that of four bits.
+#define LONGEST_BLOCK (2 * BLOCK_BYTES)
+
 /// Splits a vector into limbs for matrices of an encoding, KILN_INT4 or KILN_INT8; as many floats as
 /// `kiln_arranged_count` gives.
 void kiln_arrange_limbs(enum kiln_encoding encoding, const float *x, size_t n, float *arranged);

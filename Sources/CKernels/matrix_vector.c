@@ -13,11 +13,6 @@
 #pragma clang diagnostic ignored "-Wpsabi"
 #define INLINE static inline __attribute__((always_inline))
 
-/// Bytes of codes that are worked on at a time, whatever the encoding: 16 dwords.
-#define BLOCK_BYTES 64
-/// Elements of the longest block, that of four bits.
-#define LONGEST_BLOCK 128
-
 /// Elements of a block, and how many of them one dword holds.
 INLINE size_t block_length(enum kiln_encoding encoding) {
   return encoding == KILN_INT4 ? 128 : encoding == KILN_INT8 ? 64 : encoding == KILN_F32 ? 16 : 32;

@@ -22,7 +22,7 @@ static float NAME(sum)(const float *x, size_t n) {
 
 /// The larger of each lane; NaN in `x` is passed over.
 static inline __attribute__((always_inline)) void NAME(keep_larger)(float *lanes, const float *x) {
-  for (int lane = 0; lane < LANES; lane++) lanes[lane] = x[lane] > lanes[lane] ? x[lane] : lanes[lane];
+  for (int i = 0; i < LANES; i++) lanes[i] = x[i] > lanes[i] ? x[i] : lanes[i];
 }
 
 static float NAME(maximum)(const float *x, size_t n) {
@@ -36,7 +36,10 @@ static float NAME(maximum)(const float *x, size_t n) {
       NAME(keep_larger)(lanes[chain], x + i + chain * LANES);
     }
   }
-  for (; i < n; i++) lanes[0][i % LANES] = x[i] > lanes[0][i % LANES] ? x[i] : lanes[0][i % LANES];
+  for (; i + LANES <= n; i += LANES) NAME(keep_larger)(lanes[0], x + i);
+  for (int lane = 0; i < n; i++, lane++) {
+    lanes[0][lane] = x[i] > lanes[0][lane] ? x[i] : lanes[0][lane];
+  }
   for (int chain = 1; chain < CHAINS; chain++) NAME(keep_larger)(lanes[0], lanes[chain]);
   float largest = lanes[0][0];
   for (int lane = 1; lane < LANES; lane++) {

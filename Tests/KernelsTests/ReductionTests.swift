@@ -33,12 +33,15 @@ struct ReductionTests {
     #expect(sumOfSquares(left.span) == sumInLanes(left.map { $0 * $0 }))
   }
 
-  @Test(arguments: [1, 2, 15, 16, 17, 100])
+  @Test(arguments: [1, 2, 15, 16, 17, 63, 64, 65, 100, 128, 200])
   func maximumIsFoundAtEveryPlace(count: Int) {
     for place in 0..<count {
       var numbers = [Float](repeating: -7, count: count)
       numbers[place] = -3
       #expect(maximumElement(numbers.span) == -3)
+      // NaN is passed over, wherever it is.
+      numbers[place] = .nan
+      #expect(maximumElement(numbers.span) == (count == 1 ? -.infinity : -7))
     }
     #expect(maximumElement([Float]().span) == -.infinity)
   }

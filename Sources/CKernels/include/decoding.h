@@ -4,7 +4,7 @@
 // attention, attention over a cache of latents.
 //
 // The order of every sum is fixed, so results depend neither on threads nor on how rows are cut
-// into calls. Other than the kernels of kernels.h these use fused multiply-adds where the processor
+// into calls. Like products and exponentials these use fused multiply-adds where the processor
 // has them: AVX2 and AVX-512 give the same bits, the portable form rounds once more per product. Products
 // with integer codes have other last bits where there is VNNI, which sums them exactly but for a few
 // roundings.

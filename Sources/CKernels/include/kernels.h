@@ -5,9 +5,9 @@
 // Every function is compiled three times from one source (`*_body.h`) and takes the instruction
 // set to use. All of them give the same bits, but for sign and payload of NaN: the order of every
 // sum is fixed by lanes that are written out, products and sums are rounded separately (no fused
-// multiply-add), and there is no fast-math. Kimi delta attention, products (product.h) and exponentials, a
-// third of whose time it is, do use fused multiply-adds: AVX2 and AVX-512 give the same bits, portable code
-// differs in the last ones.
+// multiply-add), and there is no fast-math. Not so Kimi delta attention, products (product.h)
+// and whatever takes an exponential (activations, log decay, gated norm, convolution, sums of exponentials): these
+// use fused multiply-adds; AVX2 and AVX-512 give the same bits, portable code differs in the last ones.
 // Arrays may have any length and any alignment. `n` counts elements.
 #ifndef KILN_KERNELS_H
 #define KILN_KERNELS_H
@@ -60,7 +60,7 @@ void kiln_scale(enum kiln_instruction_set set, float *y, float factor, size_t n)
 
 // Reductions --------------------------------------------------------------------------------------
 
-/// Sum of x * y in 64 float lanes, see reductions_body.h for the order.
+/// Sum of x * y in 64 float lanes, see dot_body.h for the order.
 float kiln_dot(enum kiln_instruction_set set, const float *x, const float *y, size_t n);
 /// Sum of x in the lanes of `kiln_dot`.
 float kiln_sum(enum kiln_instruction_set set, const float *x, size_t n);

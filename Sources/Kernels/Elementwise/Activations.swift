@@ -17,10 +17,10 @@ package func exponential(
 }
 
 /// exp(x) of one number; the same bits as in an array.
-package func exponential(_ x: Float) -> Float {
+package func exponential(_ x: Float, on instructions: InstructionSet = .best) -> Float {
   var element: [1 of Float] = [x]
   var span = element.mutableSpan
-  exponential(&span)
+  exponential(&span, on: instructions)
   return element[0]
 }
 
@@ -32,10 +32,10 @@ package func sigmoid(_ x: inout MutableSpan<Float>, on instructions: Instruction
 }
 
 /// 1 / (1 + exp(-x)) of one number; the same bits as in an array.
-package func sigmoid(_ x: Float) -> Float {
+package func sigmoid(_ x: Float, on instructions: InstructionSet = .best) -> Float {
   var element: [1 of Float] = [x]
   var span = element.mutableSpan
-  sigmoid(&span)
+  sigmoid(&span, on: instructions)
   return element[0]
 }
 

@@ -7,6 +7,7 @@ struct FeedForwardChunk: Sendable {
   /// Most tokens of a chunk.
   private static let mostTokens = 384
 
+  /// Whose tokens they are.
   let member: FeedForwardMember
   /// Indices into the tokens of the member.
   let range: Range<Int>
@@ -20,21 +21,25 @@ struct FeedForwardChunk: Sendable {
 
   /// The chunks of each member, whose hidden rows lie one behind the other.
   static func all(of members: [FeedForwardMember], stripHeight: Int) -> [[FeedForwardChunk]] {
-    var start = 0
-    return members.map { member in
+    var chunks: [[FeedForwardChunk]] = []
+    var end = 0
+    for member in members {
       let count = member.tokens.count
       // Parts of about the same size, in whole strips.
       let parts = max((count + mostTokens - 1) / mostTokens, 1)
       let step = ((count + parts - 1) / parts + stripHeight - 1) / stripHeight * stripHeight
-      return stride(from: 0, to: count, by: max(step, 1)).map { first in
+      var chunksOfMember: [FeedForwardChunk] = []
+      for first in stride(from: 0, to: count, by: max(step, 1)) {
         let range = first..<min(first + step, count)
-        let strips = (range.count + stripHeight - 1) / stripHeight
-        let end = start + strips * stripHeight * member.weights.width
-        defer { start = end }
-        return FeedForwardChunk(
-          member: member, range: range, place: start..<end, stripHeight: stripHeight)
+        let rows = (range.count + stripHeight - 1) / stripHeight * stripHeight
+        let place = end..<end + rows * member.weights.width
+        chunksOfMember.append(
+          FeedForwardChunk(member: member, range: range, place: place, stripHeight: stripHeight))
+        end = place.upperBound
       }
+      chunks.append(chunksOfMember)
     }
+    return chunks
   }
 
   /// Indices of the tokens in one strip.

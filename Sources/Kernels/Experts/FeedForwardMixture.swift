@@ -67,11 +67,11 @@ package enum FeedForwardMixture {
     var sum = Matrix(rows: output.rows, columns: columns.count)
     sum.withSharedRows { sum in
       withScratch(instructions.stripHeight * columns.count) { tile in
-        for chunks in chunks {
-          guard let weights = chunks.first?.member.weights else { continue }
+        for chunksOfMember in chunks {
+          guard let weights = chunksOfMember.first?.member.weights else { continue }
           WeightProduct.withPanels(of: weights.down, rows: columns, on: instructions) { down in
-            for chunk in chunks {
-              lower(
+            for chunk in chunksOfMember {
+              lowerChunk(
                 hidden.extracting(chunk.place), chunk, down, tile: &tile, into: sum,
                 on: instructions)
             }
@@ -85,7 +85,7 @@ package enum FeedForwardMixture {
   }
 
   /// Adds the outputs of the tokens of one chunk, times their factors.
-  private static func lower(
+  private static func lowerChunk(
     _ hidden: Span<Float>, _ chunk: FeedForwardChunk, _ down: Span<Float>,
     tile: inout MutableSpan<Float>, into sum: SharedRows, on instructions: InstructionSet
   ) {

@@ -9,9 +9,12 @@ struct FeedForwardRaising: Sendable {
   /// Columns of gate and of up that are widened together.
   private static let columnsPerBlock = 64
 
+  /// The tokens.
   let chunk: FeedForwardChunk
+  /// Rows of gate and of up.
   let columns: Range<Int>
 
+  /// What it takes, in products of an input element.
   var cost: Int { chunk.range.count * columns.count }
 
   /// All columns of a chunk.
@@ -35,33 +38,14 @@ struct FeedForwardRaising: Sendable {
           chunk.floats(ofStrip: strip, length: input.columns))
         packStrip(of: input, rows: chunk.tokens(ofStrip: strip), into: &place, on: instructions)
       }
-      for first in stride(
-        from: columns.lowerBound, to: columns.upperBound, by: Self.columnsPerBlock)
-      {
-        let block = first..<min(first + Self.columnsPerBlock, columns.upperBound)
-        raise(gathered.span, inner: input.columns, block, into: hidden, on: instructions)
-      }
-    }
-  }
-
-  /// Some columns of all tokens, whose weights are widened for all of them.
-  private func raise(
-    _ gathered: Span<Float>, inner: Int, _ block: Range<Int>, into hidden: SharedRows,
-    on instructions: InstructionSet
-  ) {
-    let (weights, height) = (chunk.member.weights, chunk.stripHeight)
-    withTiles(height * block.count) { gated, raised in
-      WeightProduct.withPanels(of: weights.gate, rows: block, on: instructions) { gate in
-        WeightProduct.withPanels(of: weights.up, rows: block, on: instructions) { up in
-          for strip in 0..<chunk.stripCount {
-            let product = StripProduct(
-              rows: chunk.range(ofStrip: strip).count, columns: block.count, inner: inner,
-              layout: .packed(inner: inner, on: instructions), instructions: instructions)
-            let inputs = gathered.extracting(chunk.floats(ofStrip: strip, length: inner))
-            product(inputs, gate, into: &gated, stride: block.count)
-            product(inputs, up, into: &raised, stride: block.count)
-            multiply(&gated, raised.span, product, strip, block, into: hidden)
-          }
+      withTiles(chunk.stripHeight * min(columns.count, Self.columnsPerBlock)) { gated, raised in
+        for first in stride(
+          from: columns.lowerBound, to: columns.upperBound, by: Self.columnsPerBlock)
+        {
+          let block = first..<min(first + Self.columnsPerBlock, columns.upperBound)
+          raise(
+            gathered.span, inner: input.columns, block, &gated, &raised, into: hidden,
+            on: instructions)
         }
       }
     }
@@ -75,21 +59,42 @@ struct FeedForwardRaising: Sendable {
     withScratch(size) { gated in withScratch(size) { raised in body(&gated, &raised) } }
   }
 
-  /// Brings two tiles together, while they are in the first-level cache, into a part of a strip.
-  private func multiply(
-    _ gated: inout MutableSpan<Float>, _ raised: Span<Float>, _ product: StripProduct, _ strip: Int,
-    _ block: Range<Int>, into hidden: SharedRows
+  /// Some columns of all tokens, whose weights are widened for all of them.
+  private func raise(
+    _ gathered: Span<Float>, inner: Int, _ block: Range<Int>, _ gated: inout MutableSpan<Float>,
+    _ raised: inout MutableSpan<Float>, into hidden: SharedRows, on instructions: InstructionSet
   ) {
-    let size = product.rows * block.count
-    var result = gated._mutatingExtracting(0..<size)
-    siluMultiply(&result, by: raised.extracting(0..<size), on: product.instructions)
+    let weights = chunk.member.weights
+    WeightProduct.withPanels(of: weights.gate, rows: block, on: instructions) { gate in
+      WeightProduct.withPanels(of: weights.up, rows: block, on: instructions) { up in
+        for strip in 0..<chunk.stripCount {
+          let product = StripProduct(
+            rows: chunk.range(ofStrip: strip).count, columns: block.count, inner: inner,
+            layout: .packed(inner: inner, on: instructions), instructions: instructions)
+          let inputs = gathered.extracting(chunk.floats(ofStrip: strip, length: inner))
+          product(inputs, gate, into: &gated, stride: block.count)
+          product(inputs, up, into: &raised, stride: block.count)
+          let size = product.rows * block.count
+          var result = gated._mutatingExtracting(0..<size)
+          siluMultiply(&result, by: raised.span.extracting(0..<size), on: instructions)
+          pack(result.span, rows: product.rows, strip, block, into: hidden, on: instructions)
+        }
+      }
+    }
+  }
+
+  /// Puts a tile, which is in the first-level cache, where its columns are in a strip of hidden rows.
+  private func pack(
+    _ tile: Span<Float>, rows: Int, _ strip: Int, _ block: Range<Int>, into hidden: SharedRows,
+    on instructions: InstructionSet
+  ) {
     let floats = chunk.floats(ofStrip: strip, length: chunk.member.weights.width)
     let start =
       chunk.place.lowerBound + floats.lowerBound + block.lowerBound * chunk.stripHeight
     hidden.withRow(0, columns: start..<start + block.count * chunk.stripHeight) { place in
       packStrip(
-        of: result.span, rows: product.rows, stride: block.count, inner: block.count, into: &place,
-        on: product.instructions)
+        of: tile, rows: rows, stride: block.count, inner: block.count, into: &place,
+        on: instructions)
     }
   }
 }

@@ -191,7 +191,7 @@ struct SoftmaxTallies {
     var part = scores._mutatingExtracting(0..<visible)
     let larger = Swift.max(maxima[query], maximumElement(part.span, on: instructions))
     // exp(-infinity) is 0: before the first block there is nothing to keep.
-    let rescale = exponential(maxima[query] - larger)
+    let rescale = exponential(maxima[query] - larger, on: instructions)
     sums[query] =
       sums[query] * rescale + exponentiate(&part, subtracting: larger, on: instructions)
     maxima[query] = larger
