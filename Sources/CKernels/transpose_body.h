@@ -3,7 +3,8 @@
 // Sixteen rows become sixteen columns, in registers.
 
 /// The last two rounds of a transposition, between neighbours: vector 4 j + i holds columns 4 j to 4 j + 3 of the
-/// rows i, i + 4, i + 8 and i + 12, and afterwards column 4 j + i of all. Neighbours first: so every exchange is one instruction.
+/// rows i, i + 4, i + 8 and i + 12, and afterwards column 4 j + i of all. Neighbours come first: so every exchange
+/// is one instruction.
 static inline __attribute__((always_inline)) void NAME(transpose_quarters)(float16 *rows) {
   UNROLL for (int quarter = 0; quarter < 16; quarter += 4) {
     float16 low[2], high[2];
