@@ -94,14 +94,15 @@ package final class SequentialQuantizer {
   ///
   /// - Parameter name: A matrix that `reaches` says yes to; matrices that are not fetched stay in memory.
   /// - Returns: The matrix, which is then forgotten here.
-  /// - Throws: What is wrong with a compressed block, or `Errno` if there is no memory.
+  /// - Throws: `CalibrationError.notThere` if it was handed out or passed by before, what is wrong with a compressed
+  ///   block, or `Errno` if there is no memory.
   package func take(_ name: ExactString) throws -> QuantizedTensor {
-    precondition(reaches(name), "\(name) is not quantized here")
-    while finished[name] == nil, nextStage <= source.configuration.layers.count {
+    while reaches(name), finished[name] == nil, nextStage <= source.configuration.layers.count {
       try runNextStage()
     }
     guard let tensor = finished.removeValue(forKey: name) else {
-      preconditionFailure("\(name) was fetched before")
+      throw CalibrationError.notThere(
+        model: source.checkpoint.path.string, name: name.text)
     }
     return tensor
   }

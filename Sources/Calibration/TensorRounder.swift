@@ -169,7 +169,7 @@ struct TensorRounder: Sendable {
     guard
       let tensor = EncodedTensor(
         encoding: encoding, shape: shape, region: MappedRegion(memory: memory))
-    else { preconditionFailure("\(encoding) does not fit \(shape)") }
+    else { throw CalibrationError.unfit(encoding: "\(encoding)", shape: "\(shape)") }
     return tensor
   }
 }

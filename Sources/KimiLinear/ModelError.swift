@@ -22,6 +22,8 @@ package enum ModelError: KilnError, Equatable {
   case compressedTooLarge(model: String, needed: Int, available: Int)
   /// A sequence longer than a decoder was made for.
   case contextFull(model: String, limit: Int)
+  /// A state whose layers are not those of the model that is to go on with it.
+  case foreignState(model: String)
   /// A token id beyond the vocabulary.
   case tokenOutOfRange(id: Int, vocabularySize: Int)
 
@@ -50,6 +52,8 @@ package enum ModelError: KilnError, Equatable {
         + " write it again without compression first (kiln convert)"
     case .contextFull(let model, let limit):
       "\(model): the context is limited to \(limit) tokens"
+    case .foreignState(let model):
+      "\(model): the state of a sequence is that of another model"
     case .tokenOutOfRange(let id, let vocabularySize):
       "token id \(id) is not in the vocabulary of \(vocabularySize)"
     }

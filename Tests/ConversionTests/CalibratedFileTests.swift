@@ -33,6 +33,25 @@ import Testing
       to: path, replacing: true, progress: { _ in })
   }
 
+  @Test func `a matrix is handed out once, and only if it is to be quantized`() throws {
+    let checked = try CheckedCheckpoint(try Checkpoint(Fixtures.nano))
+    let encoding = try #require(TensorEncoding(schemeName: "int4-g32"))
+    let names = checked.tensors.tensors.map(\.name)
+    let name = try #require(names.first { $0.text.hasSuffix("layers.0.self_attn.q_proj.weight") })
+    let other = try #require(names.first { $0.text.hasSuffix("layers.0.self_attn.k_proj.weight") })
+    let quantizer = try SequentialQuantizer(
+      checked, targets: [name: SequentialQuantizer.Target(encoding: encoding, method: .search)],
+      sample: CalibrationSample(Array(0..<64), windows: 2, context: 32, seed: 0),
+      options: Model.Options(kernel: .best, workers: Workers(count: 2)), progress: { _ in })
+    #expect(try quantizer.take(name).tensor.encoding == encoding)
+    for missing in [name, other] {
+      #expect(
+        throws: CalibrationError.notThere(
+          model: checked.checkpoint.path.string, name: missing.text)
+      ) { try quantizer.take(missing) }
+    }
+  }
+
   @Test func `outputs are nearer to the original than with the least squared error`() throws {
     try TemporaryFolder.with { folder in
       let search = try #require(

@@ -53,6 +53,17 @@ import Testing
     }
   }
 
+  @Test func `a state of another model is refused`() throws {
+    try withModel(TinyCheckpoint("KDA") { $0.isLinear = [true, true] }) { one in
+      try withModel(TinyCheckpoint("MLA") { $0.isLinear = [false, false] }) { other in
+        let decoder = try Decoder(one.model, options: options(8))
+        #expect(throws: ModelError.foreignState(model: one.model.name)) {
+          try decoder.take(SequenceState(other.model.configuration))
+        }
+      }
+    }
+  }
+
   @Test(arguments: TinyCheckpoint.variants)
   func `results do not depend on the number of threads`(checkpoint: TinyCheckpoint) throws {
     try withModel(checkpoint) { runner in

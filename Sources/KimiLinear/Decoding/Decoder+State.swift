@@ -6,19 +6,21 @@ import TensorCore
 extension Decoder {
   /// Goes on with a sequence that `Model.run` began.
   ///
-  /// - Throws: `ModelError.contextFull`.
-  /// - Precondition: The state is one of this model.
+  /// - Throws: `ModelError.contextFull`, or `.foreignState` if the state has other layers than this model; then
+  ///   the decoder has no sequence that it could go on with.
   package func take(_ state: SequenceState) throws(ModelError) {
     guard state.tokenCount <= options.contextLimit else {
       throw .contextFull(model: model.name, limit: options.contextLimit)
     }
-    precondition(state.layers.count == step.plan.layers.count, "a state of another model")
+    guard state.layers.count == step.plan.layers.count else {
+      throw .foreignState(model: model.name)
+    }
     tokenCount = state.tokenCount
     for (layer, part) in zip(step.plan.layers, state.layers) {
       switch (layer.attention, part) {
       case (.linear(let plan), .linear(let state)): take(state, into: plan)
       case (.latent(let plan), .latent(let cache)): take(cache.rows, into: plan)
-      default: preconditionFailure("a state of another model")
+      default: throw .foreignState(model: model.name)
       }
     }
   }

@@ -35,7 +35,7 @@ enum SourceScan {
     ),
     (
       "Calibration/", "precondition",
-      "encodings and shapes that the plan has compared, each matrix once"
+      "encodings and shapes that the plan has compared"
     ),
     (
       "Quantization/Calibrated/CalibratedRounding.swift", "precondition",
@@ -62,7 +62,7 @@ enum SourceScan {
     ),
     (
       "KimiLinear/Decoding/Decoder+State.swift", "precondition",
-      "a state that the same model made"
+      "a context that the caller has decoded itself"
     ),
     (
       "TensorCore/MappedRegion.swift", "precondition(",
