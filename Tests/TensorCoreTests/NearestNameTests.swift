@@ -2,7 +2,7 @@
 
 import Testing
 
-@testable import TensorCore
+import TensorCore
 
 @Suite struct NearestNameTests {
   private static let commands = ["inspect", "convert", "calibrate", "quantize", "verify"]
