@@ -181,6 +181,7 @@ let package = Package(
         "JSON", "KilnFormat", "TensorCore", "TestSupport", system, .target(name: "kiln"),
       ],
       swiftSettings: settings),
+    tests(of: "KilnCommands"),
     tests(of: "Quantization", with: ["Checkpoints", "Kernels"]),
     tests(of: "Tokenization"),
   ]

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// The variables of an environment: those of the process, or those that a test hands in.
+package struct Environment: Sendable, ExpressibleByDictionaryLiteral {
+  /// What the process was started with.
+  package static let process = Environment { name in
+    unsafe getenv(name).map { unsafe String(cString: $0) }
+  }
+
+  private let value: @Sendable (_ name: String) -> String?
+
+  private init(value: @escaping @Sendable (_ name: String) -> String?) {
+    self.value = value
+  }
+
+  /// An environment with these variables and no others.
+  package init(dictionaryLiteral elements: (String, String)...) {
+    let variables = Dictionary(elements) { $1 }
+    self.init { variables[$0] }
+  }
+
+  /// The value of a variable; nil if it is not set or empty, which POSIX tools treat alike.
+  package subscript(_ name: String) -> String? {
+    guard let text = value(name), !text.isEmpty else { return nil }
+    return text
+  }
+}
