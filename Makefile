@@ -32,6 +32,11 @@ test: setup ## Build and run all fast tests.
 	$(SWIFT) build $(BUILD_FLAGS) --build-tests
 	$(SWIFT) test $(BUILD_FLAGS) --skip-build --disable-xctest
 
+.PHONY: test-docs
+test-docs: setup ## Run every command of the README, Docs, Formats and --help, also those that take minutes.
+	$(SWIFT) build $(BUILD_FLAGS) --build-tests
+	KILN_SLOW_EXAMPLES=1 $(SWIFT) test $(BUILD_FLAGS) --skip-build --disable-xctest --filter DocumentationTests
+
 # Each sanitizer has its own build folder. What it must not report stands in Tests/Sanitizers, with the reason.
 SANITIZE_asan = --sanitize address
 SANITIZE_tsan = --sanitize thread

@@ -182,6 +182,10 @@ let package = Package(
       ],
       swiftSettings: settings),
     tests(of: "KilnCommands"),
+    .testTarget(
+      name: "DocumentationTests",
+      dependencies: ["TensorCore", "TestSupport", system, .target(name: "kiln")],
+      swiftSettings: settings),
     tests(of: "Quantization", with: ["Checkpoints", "Kernels"]),
     tests(of: "Tokenization"),
   ]

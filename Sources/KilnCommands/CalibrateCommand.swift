@@ -19,8 +19,10 @@ struct Calibrate: ParsableCommand {
     discussion: """
       EXAMPLES
         kiln calibrate checkpoint/ text.calibration --calibration text.txt
-        kiln quantize checkpoint/ small.kiln --target-bpw 4.5 --calibration text.calibration
-        kiln quantize checkpoint/ large.kiln --target-bpw 6 --calibration text.calibration
+        kiln quantize checkpoint/ small.kiln --target-bpw 5 \\
+          --calibration text.calibration
+        kiln quantize checkpoint/ large.kiln --target-bpw 6 \\
+          --calibration text.calibration
 
       The file holds the tokens that were drawn, what each part loses at \(SensitivityScan.measured), and how
       many tokens each expert got. It is for this model alone.

@@ -18,7 +18,8 @@ struct Generate: ParsableCommand {
       EXAMPLES
         kiln generate model.kiln --prompt 'Once upon a time'
         kiln generate model.kiln --prompt-file prompt.txt --max-tokens 500
-        kiln generate checkpoint/ --prompt 'A list:' --temperature 0.8 --top-p 0.95 --seed 7
+        kiln generate checkpoint/ --prompt 'A list:' --temperature 0.8 \\
+          --top-p 0.95 --seed 7
 
       The text goes to standard output as it comes, without the prompt. It ends with the model's
       end token, or after --max-tokens.

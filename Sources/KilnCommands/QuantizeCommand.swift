@@ -17,8 +17,10 @@ struct Quantize: ParsableCommand {
     discussion: """
       EXAMPLES
         kiln quantize checkpoint/ model.kiln --scheme int4-g32 --method search
-        kiln quantize checkpoint/ model.kiln --scheme int4-g32 --method gptq --calibration text.txt
-        kiln quantize checkpoint/ model.kiln --target-bpw 4.93 --calibration text.calibration
+        kiln quantize checkpoint/ model.kiln --scheme int4-g32 --method gptq \\
+          --calibration text.txt
+        kiln quantize checkpoint/ model.kiln --target-bpw 5 \\
+          --calibration text.calibration
         kiln quantize checkpoint/ model.kiln --scheme int8-g32 --set embedding=bf16
         kiln quantize checkpoint/ model.kiln --recipe recipe.json --dry-run
         kiln quantize checkpoint/ model.kiln --scheme int4-g32 --resume

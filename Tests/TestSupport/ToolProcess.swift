@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Glibc
+package import SystemPackage
 
 /// A program that runs as a process of its own, as a user's shell runs it.
 ///
@@ -10,6 +11,15 @@ package final class ToolProcess {
   package static let sanitizer: String? = unsafe getenv("KILN_SANITIZER").map {
     unsafe String(cString: $0)
   }
+
+  /// `kiln` next to the test bundle, or `KILN_BINARY`: an older or a sanitized build.
+  package static let kiln: FilePath = {
+    if let named = unsafe getenv("KILN_BINARY") { return unsafe FilePath(platformString: named) }
+    // The process of `swift test` is the bundle's own executable or a helper of the toolchain.
+    let arguments = CommandLine.arguments
+    let bundle = arguments.first { $0.hasSuffix(".xctest") } ?? arguments.first ?? ""
+    return FilePath(bundle).removingLastComponent().appending("kiln")
+  }()
 
   /// What a process may take; a program that hangs or eats memory then fails and not the machine.
   package struct Limits: Sendable {

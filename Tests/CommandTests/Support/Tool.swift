@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import SystemPackage
 import TestSupport
 import Testing
 
@@ -28,15 +29,8 @@ enum Tool {
   /// What the program was built with: `asan`, `tsan` or `ubsan`; nil without a sanitizer.
   static let sanitizer = ToolProcess.sanitizer
 
-  /// `kiln` beside the test bundle, or `KILN_BINARY`: an older or a sanitized build.
-  static let binary: URL = {
-    if let named = ProcessInfo.processInfo.environment["KILN_BINARY"] {
-      return URL(fileURLWithPath: named)
-    }
-    // Bundle.main of `swift test` is the bundle's own executable or a helper of the toolchain.
-    let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? CommandLine.arguments[0]
-    return URL(fileURLWithPath: bundle).deletingLastPathComponent().appendingPathComponent("kiln")
-  }()
+  /// `kiln` next to the test bundle, or `KILN_BINARY`: an older or a sanitized build.
+  static let binary = URL(fileURLWithPath: ToolProcess.kiln.string)
 
   /// A process that has been started.
   struct Running {
