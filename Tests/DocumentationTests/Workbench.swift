@@ -26,9 +26,9 @@ struct Workbench {
       try temporary.link("work/\(name)", to: DocumentationPage.path(name).string)
     }
     try temporary.link("work/checkpoint", to: Fixtures.nano.string)
-    let page = try DocumentationPage("Formats/Kiln.md").lines.joined(separator: "\n")
     for name in ["text.txt", "sample.txt", "prompt.txt"] {
-      try temporary.write(page, as: "work/\(name)")
+      try temporary.link(
+        "work/\(name)", to: DocumentationPage.path("Tests/Fixtures/text/kiln.txt").string)
     }
     if let shared = SharedData.folder {
       try temporary.link("shared", to: shared.string)
@@ -71,7 +71,7 @@ struct Workbench {
   /// Runs a command in the language of the shell, as a reader of the page would.
   ///
   /// An output that an earlier example wrote is taken away first: examples are alternatives.
-  func run(_ command: String, seconds: Double = 60) throws -> ToolProcess.Outcome {
+  func run(_ command: String, seconds: Double = 240) throws -> ToolProcess.Outcome {
     var limits = ToolProcess.Limits()
     limits.memoryKiB = nil
     limits.seconds = Self.runsSlowExamples ? 1200 : max(limits.seconds, seconds)
