@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Testing
-
 import TensorCore
+import Testing
 
 @Suite struct NearestNameTests {
   private static let commands = ["inspect", "convert", "calibrate", "quantize", "verify"]
