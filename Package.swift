@@ -63,6 +63,7 @@ let package = Package(
     .target(
       name: "TensorCore", dependencies: ["CLinux", system], swiftSettings: kernelSettings),
     .target(name: "JSON", dependencies: ["TensorCore"], swiftSettings: kernelSettings),
+    .target(name: "Reports", dependencies: ["TensorCore", "JSON"], swiftSettings: settings),
     .target(
       name: "Safetensors", dependencies: ["TensorCore", "JSON", system], swiftSettings: settings),
     .target(
@@ -131,8 +132,8 @@ let package = Package(
         "Benchmarking",
         "TensorCore", "JSON", "Compression", "Checkpoints", "Tokenization", "Kernels",
         "Quantization",
-        "KimiLinear", "Evaluation", "Inspection", "Calibration", "Conversion", "Safetensors",
-        argumentParser, system,
+        "KimiLinear", "Evaluation", "Inspection", "Calibration", "Conversion", "Reports",
+        "Safetensors", argumentParser, system,
       ],
       swiftSettings: settings),
     .executableTarget(
@@ -155,6 +156,7 @@ let package = Package(
       of: "Benchmarking", with: ["Checkpoints", "Kernels", "KimiLinear", "Quantization"]),
     tests(of: "TensorCore"),
     tests(of: "JSON"),
+    tests(of: "Reports"),
     tests(of: "Safetensors"),
     tests(of: "Compression"),
     tests(of: "KilnFormat", with: ["Compression"]),

@@ -9,6 +9,7 @@ import Kernels
 import KilnFormat
 import KimiLinear
 import Quantization
+import Reports
 import SystemPackage
 import TensorCore
 

@@ -6,6 +6,7 @@ import Conversion
 import JSON
 import Kernels
 import KimiLinear
+import Reports
 import Safetensors
 import SystemPackage
 import TensorCore

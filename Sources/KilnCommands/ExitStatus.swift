@@ -37,26 +37,3 @@ struct UsageError: KilnError {
     self.description = description
   }
 }
-
-extension String {
-  /// Most bytes of an error message.
-  private static let maximumLineByteCount = 4000
-
-  /// One printable line: control characters escaped, length bounded.
-  ///
-  /// Messages quote names from files, which must not move the cursor or fill the screen.
-  var asOneLine: String {
-    var line = ""
-    for scalar in unicodeScalars {
-      guard line.utf8.count < Self.maximumLineByteCount else { return line + "…" }
-      switch scalar.properties.generalCategory {
-      case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse,
-        .unassigned:
-        line += "\\u{" + String(scalar.value, radix: 16) + "}"
-      default:
-        line.unicodeScalars.append(scalar)
-      }
-    }
-    return line
-  }
-}

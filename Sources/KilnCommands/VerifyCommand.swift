@@ -5,6 +5,7 @@ import Checkpoints
 import Inspection
 import JSON
 import KimiLinear
+import Reports
 import SystemPackage
 import TensorCore
 

@@ -3,6 +3,7 @@
 import Benchmarking
 import Kernels
 import KimiLinear
+import Reports
 import TensorCore
 
 extension BenchReport {

@@ -4,6 +4,7 @@ import Benchmarking
 import Kernels
 import KimiLinear
 import Quantization
+import Reports
 import TensorCore
 
 /// What `kiln bench` has measured so far.

@@ -4,6 +4,7 @@ import Checkpoints
 import Inspection
 import JSON
 import KimiLinear
+import Reports
 import TensorCore
 
 /// The summary of a model as text and as JSON.

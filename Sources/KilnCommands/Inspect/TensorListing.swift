@@ -6,6 +6,7 @@ import JSON
 import Kernels
 import KimiLinear
 import Quantization
+import Reports
 import TensorCore
 
 /// The tensors of a checkpoint, with or without statistics, as a table and as JSON.

@@ -3,6 +3,7 @@
 import Calibration
 import Checkpoints
 import JSON
+import Reports
 import TensorCore
 
 /// The schemes that were chosen for a size, as text and as JSON.

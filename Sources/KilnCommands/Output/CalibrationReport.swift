@@ -3,6 +3,7 @@
 import Checkpoints
 import Conversion
 import JSON
+import Reports
 import TensorCore
 
 /// What a calibration measured, as text.

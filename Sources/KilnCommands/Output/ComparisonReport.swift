@@ -2,6 +2,7 @@
 
 import Inspection
 import JSON
+import Reports
 import SystemPackage
 import TensorCore
 

@@ -3,6 +3,7 @@
 import Evaluation
 import Glibc
 import JSON
+import Reports
 import TensorCore
 
 /// How far a model is from its base, in all and by position in the window, as text and as JSON.

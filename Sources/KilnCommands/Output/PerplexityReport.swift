@@ -2,6 +2,7 @@
 
 import Evaluation
 import JSON
+import Reports
 import SystemPackage
 import TensorCore
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Reports
 import TensorCore
 
 /// Shows progress on standard error: a bar on a terminal, a line now and then elsewhere.

@@ -6,6 +6,7 @@ import Conversion
 import JSON
 import Kernels
 import Quantization
+import Reports
 import SystemPackage
 import TensorCore
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TensorCore
+
 /// Columns of text, aligned, for a terminal.
 struct Table {
   /// How a column is aligned.
