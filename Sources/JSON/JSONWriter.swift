@@ -59,6 +59,29 @@ package enum JSONWriter {
     return output
   }
 
+  /// The same document in ASCII: characters beyond it, which only strings hold, are escaped.
+  ///
+  /// - Parameter document: JSON as UTF-8.
+  /// - Returns: JSON with the same values.
+  package static func escapingNonASCII(_ document: [UInt8]) -> [UInt8] {
+    guard document.contains(where: { $0 >= 0x80 }) else { return document }
+    var output: [UInt8] = []
+    for unit in String(decoding: document, as: UTF8.self).utf16 {
+      if let byte = UInt8(exactly: unit), byte < 0x80 {
+        output.append(byte)
+      } else {
+        writeEscape(unit, into: &output)
+      }
+    }
+    return output
+  }
+
+  private static func writeEscape(_ unit: UInt16, into output: inout [UInt8]) {
+    let digits = String(unit, radix: 16)
+    output.append(contentsOf: ("\\u" + String(repeating: "0", count: 4 - digits.count)).utf8)
+    output.append(contentsOf: digits.utf8)
+  }
+
   /// A short form of a value for an error message.
   static func summary(of value: JSONValue) -> String {
     switch value {
@@ -136,9 +159,7 @@ package enum JSONWriter {
       case 0x0D: output.append(contentsOf: "\\r".utf8)
       case 0x09: output.append(contentsOf: "\\t".utf8)
       case 0..<0x20, 0x7F:
-        let digits = String(byte, radix: 16)
-        output.append(contentsOf: ("\\u" + String(repeating: "0", count: 4 - digits.count)).utf8)
-        output.append(contentsOf: digits.utf8)
+        writeEscape(UInt16(byte), into: &output)
       default: output.append(byte)
       }
     }

@@ -70,28 +70,17 @@ struct Calibrate: ParsableCommand {
     var evidence = CalibrationEvidence()
     evidence.coverage = measured.coverage
     let described = text.json(with: evidence)
-    guard !common.json else {
-      try StandardOutput.print(json: [
-        "output": .string(output.string), "file_bytes": .integer(byteCount),
-        "method": .string(method.rawValue), "calibration": described,
-        "sensitivities": .array(
-          measured.losses.map { loss in
-            [
-              "role": .string(loss.unit.role.rawValue),
-              "layer": loss.unit.layer.map { .integer($0) } ?? .null,
-              "output": loss.unit.output.map { .string($0) } ?? .null,
-              "measured_kl": .number(loss.loss),
-            ]
-          }),
-      ])
-      return
-    }
-    var table = Table([("part", .left), ("KL of \(SensitivityScan.measured)", .right)])
-    for loss in measured.losses {
-      table.add([loss.unit.description, Quantities.significant(loss.loss)])
-    }
-    try StandardOutput.print(
-      ([table.text] + CalibrationReport(described).lines
-        + ["\(output.string.asOneLine): \(Quantities.bytes(byteCount))"]).joined(separator: "\n"))
+    try common.print(
+      Report([
+        .fields(
+          [JSONMember]([
+            "output": .string(output.string), "file_bytes": .integer(byteCount),
+            "method": .string(method.rawValue), "calibration": described,
+          ])),
+        .table(measured.table),
+        .notes(
+          CalibrationReport(described).lines.map { Note($0) }
+            + [Note("\(output.string.asOneLine): \(Quantities.bytes(byteCount))")]),
+      ]))
   }
 }

@@ -62,6 +62,10 @@ struct Convert: ParsableCommand {
   @OptionGroup var overwrite: OverwriteOptions
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    try common.checkFormat(ofResultWithoutTable: "one line")
+  }
+
   func run() throws {
     let checked = try Inputs.open(source, for: output, common)
     // A packed model goes back to a folder, unless the name says that it is to be packed again:
@@ -118,24 +122,23 @@ struct Convert: ParsableCommand {
   }
 
   private func report(tensors: Int, bytes: Int, files: Int, memory: Int, resumed: Int) throws {
-    if common.json {
-      try StandardOutput.print(json: [
-        "output": .string(output.string),
-        "dry_run": .bool(dryRun),
-        "tensors": .integer(tensors),
-        "bytes": .integer(bytes),
-        "files": .integer(files),
-        "resumed_tensors": .integer(resumed),
-        "peak_memory_bytes_estimate": .integer(memory),
-      ])
-    } else {
-      let verb = dryRun ? "would write" : "wrote"
-      let fileText = files == 1 ? "" : " in \(files) files"
-      let atMost = dryRun && packed.compress.level != nil ? "at most " : ""
-      try StandardOutput.print(
-        "\(verb) \(output.string.asOneLine): \(Quantities.grouped(tensors)) tensors,"
-          + " \(atMost)\(Quantities.bytes(bytes))\(fileText)"
-          + (dryRun ? "; peak memory about \(Quantities.bytes(memory))" : ""))
-    }
+    let verb = dryRun ? "would write" : "wrote"
+    let fileText = files == 1 ? "" : " in \(files) files"
+    let atMost = dryRun && packed.compress.level != nil ? "at most " : ""
+    try common.print(
+      Report([
+        .notes([
+          Note(
+            "\(verb) \(output.string.asOneLine): \(Quantities.grouped(tensors)) tensors,"
+              + " \(atMost)\(Quantities.bytes(bytes))\(fileText)"
+              + (dryRun ? "; peak memory about \(Quantities.bytes(memory))" : ""),
+            [
+              "output": .string(output.string), "dry_run": .bool(dryRun),
+              "tensors": .integer(tensors), "bytes": .integer(bytes), "files": .integer(files),
+              "resumed_tensors": .integer(resumed),
+              "peak_memory_bytes_estimate": .integer(memory),
+            ])
+        ])
+      ]))
   }
 }

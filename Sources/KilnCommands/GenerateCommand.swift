@@ -6,6 +6,7 @@ import Glibc
 import JSON
 import Kernels
 import KimiLinear
+import Reports
 import SystemPackage
 import TensorCore
 import Tokenization
@@ -65,6 +66,7 @@ struct Generate: ParsableCommand {
       throw ValidationError(
         "--context-limit must be from 1 to \(Self.largestCount), found \(contextLimit)")
     }
+    try common.checkFormat(ofResultWithoutTable: "text")
   }
 
   func run() throws {
@@ -94,7 +96,8 @@ struct Generate: ParsableCommand {
     let result = try generation.run(prompt: tokens, maximumCount: maxTokens) { text in
       if !common.json { try StandardOutput.write(Array(text.utf8)) }
     }
-    try common.json ? StandardOutput.print(json: json(result)) : StandardOutput.print("")
+    try common.json
+      ? StandardOutput.print(document: document(of: result)) : StandardOutput.print("")
     common.note([summary(result)])
   }
 
@@ -112,8 +115,8 @@ struct Generate: ParsableCommand {
 
   private func rate(_ rate: Double) -> String { rate.decimalText(decimals: 1) }
 
-  private func json(_ result: Generation.Result) -> JSONValue {
-    [
+  private func document(of result: Generation.Result) -> [JSONMember] {
+    [JSONMember]([
       "model": .string(model.model.string),
       "text": .string(result.text),
       "tokens": .array(result.tokens.map { .integer($0) }),
@@ -125,6 +128,6 @@ struct Generate: ParsableCommand {
       "temperature": .number(sampling.temperature),
       "seed": .string(String(sampling.seed)),
       "threads": .integer(decodingWorkers.count),
-    ]
+    ])
   }
 }

@@ -6,6 +6,7 @@ import Evaluation
 import JSON
 import Kernels
 import KimiLinear
+import Reports
 import SystemPackage
 import TensorCore
 import Tokenization
@@ -72,6 +73,11 @@ struct MeasurePerplexity: ParsableCommand {
     }
     if let saveBase, saveBase == tokenLog {
       throw ValidationError("--save-base and --token-log are the same file")
+    }
+    if common.resultFormat == .csv, against == nil {
+      throw ValidationError(
+        "--format csv is for tables, and the result has one only with --against; --token-log FILE"
+          + " writes every token as CSV, and --format json prints the figures")
     }
   }
 
@@ -218,10 +224,7 @@ struct MeasurePerplexity: ParsableCommand {
     let report = PerplexityReport(
       summary, windows, model: model.model, text: text, kernel: kernel.form, workers: common.workers
     )
-    try common.json
-      ? StandardOutput.print(json: .object(report.json + (comparison?.json ?? [])))
-      : StandardOutput.print(
-        [report.text, comparison?.text].compactMap(\.self).joined(separator: "\n\n"))
+    try common.print(Report(report.blocks + (comparison?.blocks ?? [])))
   }
 
   /// Refuses figures that are not numbers.

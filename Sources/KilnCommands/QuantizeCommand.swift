@@ -78,11 +78,7 @@ struct Quantize: ParsableCommand {
     common.note(
       PackedOutputOptions.resumedMessages(
         report?.resumedTensorCount ?? 0, of: plan.items.count))
-    if let allocation, !common.json {
-      try StandardOutput.print(AllocationTable(allocation).text + "\n")
-    }
-    try common.json
-      ? StandardOutput.print(json: summary.json(allocation)) : StandardOutput.print(summary.text)
+    try common.print(summary.report(allocation))
   }
 
   /// Chooses schemes, where `--target-bpw` asks for it.

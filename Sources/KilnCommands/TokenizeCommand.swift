@@ -4,6 +4,7 @@ import ArgumentParser
 import Checkpoints
 import JSON
 import KimiLinear
+import Reports
 import Tokenization
 
 /// `kiln tokenize`: text to ids and back.
@@ -34,6 +35,7 @@ struct Tokenize: ParsableCommand {
 
   func validate() throws {
     if decode, common.json { throw ValidationError("--decode prints bytes; leave --json out") }
+    try common.checkFormat(ofResultWithoutTable: "a line of ids")
   }
 
   func run() throws {
@@ -49,9 +51,10 @@ struct Tokenize: ParsableCommand {
     }
     let ids = try tokenizer.encode(InputText.read(text), file: text, allowSpecial: special)
     if common.json {
-      try StandardOutput.print(json: [
-        "token_count": .integer(ids.count), "ids": .array(ids.map { .integer($0) }),
-      ])
+      try StandardOutput.print(
+        document: [JSONMember]([
+          "token_count": .integer(ids.count), "ids": .array(ids.map { .integer($0) }),
+        ]))
     } else {
       try StandardOutput.print(ids.map(String.init).joined(separator: " "))
     }

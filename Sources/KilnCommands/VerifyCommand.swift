@@ -55,11 +55,7 @@ struct Verify: ParsableCommand {
       left, right, workers: common.workers, progress: printer.show)
     printer.finish()
     let report = ComparisonReport(comparison, left: model.model, right: other)
-    if common.json {
-      try StandardOutput.print(json: report.json)
-    } else {
-      try StandardOutput.print(report.text)
-    }
+    try common.print(report.report)
     guard comparison.isSame else {
       StandardError.print(report.problem.asOneLine)
       throw ExitCode(ExitStatus.checkFailed.rawValue)
@@ -101,26 +97,28 @@ struct Verify: ParsableCommand {
   private func report(
     _ findings: [Verification.Finding], tensors: Int = 0, bytes: Int = 0
   ) throws {
-    if common.json {
-      try StandardOutput.print(json: [
-        "path": .string(model.model.string),
-        "sound": .bool(findings.isEmpty),
-        "tensors": .integer(tensors),
-        "bytes": .integer(bytes),
-        "findings": .array(
-          findings.map {
-            ["subject": .string($0.subject), "problem": .string($0.problem)]
-          }),
-      ])
-    } else if findings.isEmpty {
-      try StandardOutput.print(
-        "\(model.model.string.asOneLine): sound, \(Quantities.grouped(tensors)) tensors,"
-          + " \(Quantities.bytes(bytes))")
-    } else {
-      for finding in findings {
-        try StandardOutput.print("\(finding.subject): \(finding.problem)".asOneLine)
-      }
-    }
+    let lines =
+      findings.isEmpty
+      ? [
+        Note(
+          "\(model.model.string.asOneLine): sound, \(Quantities.grouped(tensors)) tensors,"
+            + " \(Quantities.bytes(bytes))", tone: .good)
+      ] : findings.map { Note("\($0.subject): \($0.problem)", tone: .bad) }
+    try common.print(
+      Report([
+        .fields(
+          [JSONMember]([
+            "path": .string(model.model.string), "sound": .bool(findings.isEmpty),
+            "tensors": .integer(tensors), "bytes": .integer(bytes),
+          ])),
+        .notes(lines),
+        .table(
+          ReportTable(
+            "findings", for: .programs, rows: findings,
+            columns: [
+              .data("subject") { .text($0.subject) }, .data("problem") { .text($0.problem) },
+            ])),
+      ]))
     if !findings.isEmpty {
       StandardError.print(
         "kiln: \(model.model): \(findings.count) \(findings.count == 1 ? "finding" : "findings")"

@@ -44,9 +44,10 @@ import Testing
     let summary = outcome.summary
     #expect(summary.tokensScored == losses.count)
     #expect(summary.tokensRun == 700)
-    #expect(abs(summary.meanNegativeLogLikelihood - mean) < 1e-12)
+    #expect(abs(summary.negativeLogLikelihood.value - mean) < 1e-12)
     #expect(abs(summary.perplexity - exp(mean)) < 1e-9 * exp(mean))
-    #expect(abs(summary.meanStandardError - (variance / count).squareRoot()) < 1e-10)
+    #expect(
+      abs(summary.negativeLogLikelihood.standardError - (variance / count).squareRoot()) < 1e-10)
     #expect(
       abs(summary.perplexityStandardError - exp(mean) * (variance / count).squareRoot()) < 1e-6)
   }

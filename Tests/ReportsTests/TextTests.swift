@@ -88,7 +88,7 @@ struct TextTests {
       for isUnicode in [true, false] {
         let text = Self.table(rows, title: "Tensors of a model, with a long title").text(
           style(width, isUnicode: isUnicode))
-        for line in text.split(separator: "\n") {
+        for line in text.split(separator: "\n").map(String.init) {
           #expect(line.cellCount <= width, "\(line)")
           #expect(!line.hasSuffix(" "))
         }

@@ -4,62 +4,45 @@ import Glibc
 
 /// How a model differs from a base over some positions (`Docs/Numerics.md` has the formulas).
 package struct ComparisonFigures: Sendable, Equatable {
-  /// A mean with its standard error, positions taken as independent.
-  package struct Mean: Sendable, Equatable {
-    /// The mean; NaN over no positions.
-    package let value: Double
-    /// s / sqrt(n) with the sample deviation s; NaN for fewer than two positions.
-    package let standardError: Double
-
-    /// The mean of some values, summed in their order.
-    init(_ values: [Double]) {
-      let count = Double(values.count)
-      let mean = values.reduce(0, +) / count
-      value = mean
-      let squares = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
-      standardError = values.count > 1 ? (squares / (count - 1) / count).squareRoot() : .nan
-    }
-  }
-
   /// Percentiles that are given of the divergence.
   package static let percents: [Double] = [50, 90, 95, 99, 99.9]
 
   /// Number of positions.
   package let tokenCount: Int
   /// KL(base || model) in nats.
-  package let divergence: Mean
+  package let divergence: SampleMean
   /// Its percentiles, in the order of `percents`.
   package let divergencePercentiles: [Double]
   /// The largest one.
   package let largestDivergence: Double
   /// Share of positions at which both have the same most likely token.
-  package let sameTop: Mean
+  package let sameTop: SampleMean
   /// ln(perplexity of the model / perplexity of the base): the mean difference of -ln p(token).
-  package let logPerplexityRatio: Mean
+  package let logPerplexityRatio: SampleMean
   /// Change of p(token), from the base to the model.
-  package let probabilityChange: Mean
+  package let probabilityChange: SampleMean
   /// Root of the mean square of that change.
   package let rootMeanSquareChange: Double
   /// Mean of -ln p(token) of the base.
-  package let baseMeanNegativeLogLikelihood: Mean
+  package let baseMeanNegativeLogLikelihood: SampleMean
   /// Mean of -ln p(token) of the model.
-  package let meanNegativeLogLikelihood: Mean
+  package let meanNegativeLogLikelihood: SampleMean
 
   /// The figures over some positions.
   package init(_ tokens: [ComparedToken]) {
     tokenCount = tokens.count
     let divergences = tokens.map(\.divergence)
-    divergence = Mean(divergences)
+    divergence = SampleMean(divergences)
     let sorted = divergences.sorted()
     divergencePercentiles = Self.percents.map { Self.percentile($0, of: sorted) }
     largestDivergence = sorted.last ?? .nan
-    sameTop = Mean(tokens.map { $0.hasSameTop ? 1 : 0 })
-    logPerplexityRatio = Mean(tokens.map { $0.baseLogProbability - $0.scored.logProbability })
+    sameTop = SampleMean(tokens.map { $0.hasSameTop ? 1 : 0 })
+    logPerplexityRatio = SampleMean(tokens.map { $0.baseLogProbability - $0.scored.logProbability })
     let changes = tokens.map { exp($0.scored.logProbability) - exp($0.baseLogProbability) }
-    probabilityChange = Mean(changes)
-    rootMeanSquareChange = Mean(changes.map { $0 * $0 }).value.squareRoot()
-    baseMeanNegativeLogLikelihood = Mean(tokens.map { -$0.baseLogProbability })
-    meanNegativeLogLikelihood = Mean(tokens.map { -$0.scored.logProbability })
+    probabilityChange = SampleMean(changes)
+    rootMeanSquareChange = SampleMean(changes.map { $0 * $0 }).value.squareRoot()
+    baseMeanNegativeLogLikelihood = SampleMean(tokens.map { -$0.baseLogProbability })
+    meanNegativeLogLikelihood = SampleMean(tokens.map { -$0.scored.logProbability })
   }
 
   /// The value below which so many percent lie, linear between neighbours: place

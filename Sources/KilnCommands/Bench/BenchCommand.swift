@@ -71,6 +71,12 @@ struct Bench: ParsableCommand {
     guard (1...1000).contains(repeats) else {
       throw ValidationError("--repeats must be from 1 to 1000, found \(repeats)")
     }
+    // Its tables have nothing in common, so that none of them is the main one.
+    if common.resultFormat == .csv, measuredTables.count != 1 {
+      throw ValidationError(
+        "--format csv prints one table: choose it with --only kda, prefill, decode, products, or"
+          + " convert,quantize")
+    }
   }
 
   func run() throws {
@@ -97,8 +103,12 @@ struct Bench: ParsableCommand {
     }
     if only.contains(.convert) || only.contains(.quantize) { try measureJobs(checked, &report) }
     common.warn(report.spreadWarnings + report.ceilingWarnings)
-    try common.json
-      ? StandardOutput.print(json: report.json) : StandardOutput.print(report.text)
+    try common.print(report.report)
+  }
+
+  /// The tables of the result that programs get, by what fills them.
+  private var measuredTables: Set<Section> {
+    Set(only.filter { $0 != .machine }.map { $0 == .quantize ? .convert : $0 })
   }
 
   private func say(_ activity: String) {

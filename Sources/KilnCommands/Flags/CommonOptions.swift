@@ -14,8 +14,17 @@ struct CommonOptions: ParsableArguments {
       valueName: "n"))
   var threads: Int?
 
-  @Flag(help: "Print one JSON document in place of text.")
-  var json = false
+  @Option(
+    help: ArgumentHelp(
+      "The form of the result: table, json, csv or markdown.",
+      discussion: "csv is the most detailed table alone, with all of its columns. Default: table."))
+  var format: ResultFormat?
+
+  @Flag(name: .customLong("json"), help: "The same as --format json.")
+  private var wantsJSON = false
+
+  @Option(help: "Color in text: auto, always or never.")
+  var color = Terminal.ColorChoice.auto
 
   @Option(help: "Progress on standard error: auto, plain or none.")
   var progress = ProgressPrinter.Style.auto
@@ -27,7 +36,16 @@ struct CommonOptions: ParsableArguments {
     if let threads, threads < 1 {
       throw ValidationError("--threads must be at least 1, found \(threads)")
     }
+    if wantsJSON, let format, format != .json {
+      throw ValidationError("--json and --format \(format.rawValue) contradict each other")
+    }
   }
+
+  /// The form of the result.
+  var resultFormat: ResultFormat { wantsJSON ? .json : format ?? .table }
+
+  /// Whether the result is a JSON document.
+  var json: Bool { resultFormat == .json }
 
   /// The threads to compute with: the flag, else what OpenMP and OpenBLAS are told, else all cores.
   var workers: Workers {
@@ -57,6 +75,8 @@ struct CommonOptions: ParsableArguments {
 }
 
 extension ProgressPrinter.Style: ExpressibleByArgument {}
+
+extension Terminal.ColorChoice: ExpressibleByArgument {}
 
 /// The model that a command works on.
 struct ModelArgument: ParsableArguments {

@@ -54,26 +54,10 @@ struct Inspect: ParsableCommand {
       checkpoint, checked: checked, filter: filter, isListed: tensors || stats,
       hasStatistics: stats, workers: common.workers, progress: common.progressPrinter())
     if let filter, listing.isEmpty { common.warn(["no tensor matches \"\(filter)\""]) }
-    if common.json {
-      var members: [JSONMember] = [
-        JSONMember(key: "path", value: .string(checkpoint.path.string)),
-        JSONMember(key: "kind", value: .string(checkpoint.kind.rawValue)),
-        JSONMember(key: "files", value: .integer(checkpoint.dataFiles.count)),
-        JSONMember(
-          key: "file_bytes",
-          value: .integer(checkpoint.dataFiles.reduce(0) { $0 + $1.byteCount })),
-      ]
-      if let checked { members += SummaryReport(checked).json }
-      if tensors || stats || checked == nil {
-        members.append(JSONMember(key: "tensors", value: listing.json))
-      }
-      try StandardOutput.print(json: .object(members))
-    } else {
-      var parts = [header(checkpoint)]
-      if let checked { parts.append(SummaryReport(checked).text) }
-      if tensors || stats || checked == nil { parts.append(listing.text) }
-      try StandardOutput.print(parts.joined(separator: "\n\n"))
-    }
+    var report = Report([.notes([header(checkpoint)])])
+    if let checked { report.append(Report(SummaryReport(checked).blocks)) }
+    if tensors || stats || checked == nil { report.append(.table(listing.table)) }
+    try common.print(report)
   }
 
   /// The checkpoint with its architecture; nil where there is none to be seen, but tensors to list.
@@ -93,12 +77,17 @@ struct Inspect: ParsableCommand {
     }
   }
 
-  private func header(_ checkpoint: Checkpoint) -> String {
+  private func header(_ checkpoint: Checkpoint) -> Note {
     let bytes = checkpoint.dataFiles.reduce(0) { $0 + $1.byteCount }
-    let files =
-      checkpoint.dataFiles.count == 1 ? "" : ", \(checkpoint.dataFiles.count) files of tensors"
-    return "\(checkpoint.path.string.asOneLine): \(checkpoint.kind.rawValue)\(files), "
-      + Quantities.bytes(bytes)
+    let count = checkpoint.dataFiles.count
+    let files = count == 1 ? "" : ", \(count) files of tensors"
+    return Note(
+      "\(checkpoint.path.string.asOneLine): \(checkpoint.kind.rawValue)\(files), "
+        + Quantities.bytes(bytes),
+      [
+        "path": .string(checkpoint.path.string), "kind": .string(checkpoint.kind.rawValue),
+        "files": .integer(count), "file_bytes": .integer(bytes),
+      ])
   }
 }
 

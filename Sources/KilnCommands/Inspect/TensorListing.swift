@@ -9,7 +9,7 @@ import Quantization
 import Reports
 import TensorCore
 
-/// The tensors of a checkpoint, with or without statistics, as a table and as JSON.
+/// The tensors of a checkpoint, with or without statistics.
 struct TensorListing {
   private struct Row {
     let stored: StoredTensor
@@ -77,102 +77,69 @@ struct TensorListing {
     return pattern.matches
   }
 
-  // MARK: - Text
+  // MARK: - Table
 
-  var text: String {
-    hasStatistics ? statisticsTable : plainTable
+  /// The tensors, one a row.
+  var table: ReportTable {
+    ReportTable("tensors", rows: rows, columns: hasStatistics ? statisticsColumns : plainColumns)
   }
 
-  private var plainTable: String {
-    var table = Table([
-      ("tensor", .left), ("shape", .left), ("encoding", .left), ("bytes", .right), ("role", .left),
-    ])
-    for row in rows {
-      table.add([
-        row.stored.name.text, row.stored.shape.description,
-        row.stored.encoding.description,
-        Quantities.grouped(row.stored.storedByteCount), row.role?.rawValue ?? "",
-      ])
-    }
-    return table.text
+  private var name: TableColumn<Row> {
+    .text("name", "tensor") { .text($0.stored.name.text) }
   }
 
-  private var statisticsTable: String {
-    var table = Table([
-      ("tensor", .left), ("encoding", .left), ("min", .right), ("max", .right), ("mean", .right),
-      ("std", .right), ("absmax", .right), ("outliers", .right), ("zeros", .right),
-      ("NaN", .right), ("Inf", .right), ("-absmax … +absmax", .left),
-    ])
-    for row in rows {
-      let name = row.stored.name.text
-      let encoding = row.stored.encoding.description
-      guard let statistics = row.statistics else {
-        table.add([name, encoding] + [String](repeating: "-", count: 9) + [""])
-        continue
+  private static func shape(_ row: Row) -> Cell {
+    .structured(
+      .array(row.stored.shape.dimensions.map { .integer($0) }),
+      text: row.stored.shape.description)
+  }
+
+  private var plainColumns: [TableColumn<Row>] {
+    [
+      name,
+      .text("shape", "shape", importance: 1) { Self.shape($0) },
+      .text("encoding", "encoding", importance: 1) { .text($0.stored.encoding.description) },
+      .data("source_dtype") { .text($0.stored.sourceDType.rawValue) },
+      .number("bytes", "bytes", importance: 1) { .count($0.stored.storedByteCount) },
+      .text("role", "role", importance: 2) { .text($0.role?.rawValue) },
+    ]
+  }
+
+  private var statisticsColumns: [TableColumn<Row>] {
+    let group = "statistics"
+    /// A figure over the finite values; missing where there are none.
+    func figure(
+      _ key: String, importance: Int, _ value: @escaping (TensorStatistics) -> Double
+    ) -> TableColumn<Row> {
+      .number(key, in: group, key, importance: importance) { row in
+        .number(row.statistics.flatMap { $0.finiteCount == 0 ? nil : value($0) })
       }
-      let figures = [
-        Double(statistics.minimum), Double(statistics.maximum), statistics.mean,
-        statistics.standardDeviation, Double(statistics.largestMagnitude),
-      ]
-      let isEmpty = statistics.finiteCount == 0
-      table.add(
-        [name, encoding] + figures.map { isEmpty ? "-" : Quantities.significant($0) } + [
-          (statistics.outlierShare * 100).decimalText(decimals: 3) + " %",
-          Quantities.grouped(statistics.zeroCount), Quantities.grouped(statistics.nanCount),
-          Quantities.grouped(statistics.infinityCount), Self.bars(statistics.histogram),
-        ])
     }
-    return table.text
-  }
-
-  /// A histogram in one line; bars grow with the logarithm of the count, so that tails are seen.
-  private static func bars(_ histogram: [Int]) -> String {
-    let levels = Array("▁▂▃▄▅▆▇█")
-    func bits(_ count: Int) -> Int { Int.bitWidth - count.leadingZeroBitCount }
-    let most = histogram.map(bits).max() ?? 0
-    guard most > 0 else { return "" }
-    return String(
-      histogram.map { count in
-        count == 0 ? " " : levels[bits(count) * (levels.count - 1) / most]
-      })
-  }
-
-  // MARK: - JSON
-
-  var json: JSONValue {
-    .array(
-      rows.map { row in
-        var members: [JSONMember] = [
-          JSONMember(key: "name", value: .string(row.stored.name.text)),
-          JSONMember(
-            key: "shape", value: .array(row.stored.shape.dimensions.map { .integer($0) })),
-          JSONMember(key: "encoding", value: .string(row.stored.encoding.description)),
-          JSONMember(key: "source_dtype", value: .string(row.stored.sourceDType.rawValue)),
-          JSONMember(key: "bytes", value: .integer(row.stored.storedByteCount)),
-          JSONMember(key: "role", value: row.role.map { .string($0.rawValue) } ?? .null),
-        ]
-        if hasStatistics {
-          members.append(
-            JSONMember(key: "statistics", value: row.statistics.map(Self.json) ?? .null))
-        }
-        return .object(members)
-      })
-  }
-
-  private static func json(_ statistics: TensorStatistics) -> JSONValue {
-    let isEmpty = statistics.finiteCount == 0
-    func figure(_ value: Double) -> JSONValue { isEmpty ? .null : .number(value) }
     return [
-      "min": figure(Double(statistics.minimum)),
-      "max": figure(Double(statistics.maximum)),
-      "mean": figure(statistics.mean),
-      "std": figure(statistics.standardDeviation),
-      "absmax": figure(Double(statistics.largestMagnitude)),
-      "outlier_share": .number(statistics.outlierShare),
-      "nan_count": .integer(statistics.nanCount),
-      "inf_count": .integer(statistics.infinityCount),
-      "zero_count": .integer(statistics.zeroCount),
-      "histogram": .array(statistics.histogram.map { .integer($0) }),
+      name,
+      .data("shape") { Self.shape($0) },
+      .text("encoding", "encoding", importance: 1) { .text($0.stored.encoding.description) },
+      .data("source_dtype") { .text($0.stored.sourceDType.rawValue) },
+      .data("bytes") { .bytes($0.stored.storedByteCount) },
+      .data("role") { .text($0.role?.rawValue) },
+      figure("min", importance: 4) { Double($0.minimum) },
+      figure("max", importance: 4) { Double($0.maximum) },
+      figure("mean", importance: 5) { $0.mean },
+      figure("std", importance: 1) { $0.standardDeviation },
+      figure("absmax", importance: 1) { Double($0.largestMagnitude) },
+      .number("outlier_share", in: group, "outliers", importance: 6) {
+        .share($0.statistics?.outlierShare, decimals: 3)
+      },
+      .number("zero_count", in: group, "zeros", importance: 7) {
+        .count($0.statistics?.zeroCount)
+      },
+      .number("nan_count", in: group, "NaN", importance: 1) { .faults($0.statistics?.nanCount) },
+      .number("inf_count", in: group, "Inf", importance: 2) {
+        .faults($0.statistics?.infinityCount)
+      },
+      .bars("histogram", in: group, "-absmax … +absmax", importance: 3) {
+        $0.statistics?.histogram
+      },
     ]
   }
 }

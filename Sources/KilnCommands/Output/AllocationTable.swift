@@ -2,47 +2,45 @@
 
 import Calibration
 import Checkpoints
-import JSON
 import Reports
 import TensorCore
 
-/// The schemes that were chosen for a size, as text and as JSON.
-struct AllocationTable {
-  private let allocation: SchemeAllocation
-
-  init(_ allocation: SchemeAllocation) {
-    self.allocation = allocation
-  }
-
-  /// One line a unit.
-  var text: String {
-    var table = Table([
-      ("part", .left), ("parameters", .right), ("KL of \(SensitivityScan.measured)", .right),
-      ("scheme", .left), ("KL expected", .right),
-    ])
-    for row in allocation.rows {
-      table.add([
-        row.unit.description, Quantities.grouped(row.parameterCount),
-        Quantities.significant(row.measuredLoss), row.encoding.description,
-        Quantities.significant(row.expectedLoss),
+extension SchemeAllocation {
+  /// The schemes that were chosen for a size, one row a part of the model.
+  var table: ReportTable {
+    ReportTable(
+      "allocation", rows: rows,
+      columns: [
+        .text("part", "part", for: .people) { .text($0.unit.description) },
+        .data("role") { .text($0.unit.role.rawValue) },
+        .data("layer") { .count($0.unit.layer) },
+        .data("output") { .text($0.unit.output) },
+        .number("parameters", "parameters", importance: 3) { .count($0.parameterCount) },
+        .data("bytes") { .bytes($0.byteCount) },
+        .number(
+          "measured_kl", "KL of \(SensitivityScan.measured)", importance: 2, marksLargest: true
+        ) { .number($0.measuredLoss) },
+        .text("encoding", "scheme") { .text($0.encoding.description) },
+        .number("expected_kl", "KL expected", importance: 1, marksLargest: true) {
+          .number($0.expectedLoss)
+        },
       ])
-    }
-    return table.text
   }
+}
 
-  var json: JSONValue {
-    .array(
-      allocation.rows.map { row in
-        [
-          "role": .string(row.unit.role.rawValue),
-          "layer": row.unit.layer.map { .integer($0) } ?? .null,
-          "output": row.unit.output.map { .string($0) } ?? .null,
-          "parameters": .integer(row.parameterCount),
-          "bytes": .integer(row.byteCount),
-          "encoding": .string(row.encoding.description),
-          "measured_kl": .number(row.measuredLoss),
-          "expected_kl": .number(row.expectedLoss),
-        ]
-      })
+extension UnitSensitivities {
+  /// What each part of a model loses, one row a part.
+  var table: ReportTable {
+    ReportTable(
+      "sensitivities", rows: losses,
+      columns: [
+        .text("part", "part", for: .people) { .text($0.unit.description) },
+        .data("role") { .text($0.unit.role.rawValue) },
+        .data("layer") { .count($0.unit.layer) },
+        .data("output") { .text($0.unit.output) },
+        .number("measured_kl", "KL of \(SensitivityScan.measured)", marksLargest: true) {
+          .number($0.loss)
+        },
+      ])
   }
 }

@@ -6,7 +6,7 @@ import Reports
 import SystemPackage
 import TensorCore
 
-/// What `verify --against` found, as text and as JSON.
+/// What `verify --against` found.
 struct ComparisonReport {
   private let comparison: ModelComparison
   private let left: FilePath
@@ -22,43 +22,46 @@ struct ComparisonReport {
     comparison.tensors.filter { $0.verdict == verdict }
   }
 
-  // MARK: - Text
+  // MARK: - Report
 
   /// A table of verdicts, a line for each difference, and the conclusion.
-  var text: String {
-    var table = Table([
-      ("verdict", .left), ("tensors", .right), ("parameters", .right), ("largest error", .right),
-      ("of bound", .right), ("worst tensor", .left),
+  var report: Report {
+    var report = Report([
+      .fields(
+        [JSONMember]([
+          "path": .string(left.string),
+          "against": .string(right.string),
+          "same": .bool(comparison.isSame),
+          "counts": .object(
+            TensorComparison.Verdict.allCases.map {
+              JSONMember(key: ExactString($0.rawValue), value: .integer(tensors($0).count))
+            }),
+          "findings": .array(
+            comparison.fileFindings.map {
+              ["subject": .string($0.subject), "problem": .string($0.problem)]
+            }),
+        ])),
+      .table(verdicts),
     ])
-    for verdict in TensorComparison.Verdict.allCases {
-      let tensors = tensors(verdict)
-      guard !tensors.isEmpty else { continue }
-      let worst = tensors.max { left, right in
-        (left.tally.worstRatio, left.tally.largestDifference)
-          < (right.tally.worstRatio, right.tally.largestDifference)
-      }
-      let isMeasured = verdict == .withinBound || verdict == .different
-      let ratio = worst?.tally.worstRatio ?? 0
-      let error = tensors.map(\.tally.largestDifference).max() ?? 0
-      table.add([
-        verdict.rawValue.replacing("_", with: " "), Quantities.grouped(tensors.count),
-        Quantities.grouped(tensors.reduce(0) { $0 + ($1.shape?.elementCount ?? 0) }),
-        isMeasured ? Quantities.significant(error) : "",
-        ratio > 0 ? ratio.decimalText(decimals: 4) : "",
-        isMeasured ? worst?.name.text ?? "" : "",
-      ])
+    report.append(notes: notes)
+    report.append(.table(tensorTable))
+    return report
+  }
+
+  private var notes: [Note] {
+    var notes = comparison.tensors.filter { $0.tally.replacedCount > 0 }.map {
+      Note(
+        "\($0.name): \($0.tally.replacedCount) values that are not finite were replaced",
+        tone: .warning)
     }
-    var lines = [table.text]
-    let replaced = comparison.tensors.filter { $0.tally.replacedCount > 0 }
-    lines += replaced.map {
-      "\($0.name): \($0.tally.replacedCount) values that are not finite were replaced".asOneLine
+    notes += comparison.tensors.filter { !$0.verdict.isSame }.map {
+      Note(describe($0), tone: .bad)
     }
-    lines += comparison.tensors.filter { !$0.verdict.isSame }.map { describe($0).asOneLine }
-    lines += comparison.fileFindings.map { "\($0.subject): \($0.problem)".asOneLine }
+    notes += comparison.fileFindings.map { Note("\($0.subject): \($0.problem)", tone: .bad) }
     if comparison.isSame {
-      lines.append("\(left) and \(right): the same model".asOneLine)
+      notes.append(Note("\(left) and \(right): the same model", tone: .good))
     }
-    return lines.joined(separator: "\n")
+    return notes
   }
 
   /// The line for standard error.
@@ -92,50 +95,85 @@ struct ComparisonReport {
     }
   }
 
-  // MARK: - JSON
+  // MARK: - Tables
 
-  var json: JSONValue {
-    [
-      "path": .string(left.string),
-      "against": .string(right.string),
-      "same": .bool(comparison.isSame),
-      "counts": .object(
-        TensorComparison.Verdict.allCases.map {
-          JSONMember(key: ExactString($0.rawValue), value: .integer(tensors($0).count))
-        }),
-      "findings": .array(
-        comparison.fileFindings.map {
-          ["subject": .string($0.subject), "problem": .string($0.problem)]
-        }),
-      "tensors": .array(comparison.tensors.map { json($0) }),
-    ]
+  /// The tensors of one verdict.
+  private struct VerdictRow {
+    let verdict: TensorComparison.Verdict
+    let tensors: [TensorComparison]
+
+    var parameterCount: Int { tensors.reduce(0) { $0 + ($1.shape?.elementCount ?? 0) } }
+
+    /// Whether errors were measured.
+    private var isMeasured: Bool { verdict == .withinBound || verdict == .different }
+
+    var largestError: Double? {
+      isMeasured ? tensors.map(\.tally.largestDifference).max() : nil
+    }
+
+    var worst: TensorComparison? {
+      guard isMeasured else { return nil }
+      return tensors.max { left, right in
+        (left.tally.worstRatio, left.tally.largestDifference)
+          < (right.tally.worstRatio, right.tally.largestDifference)
+      }
+    }
+
+    var boundRatio: Double? {
+      worst.flatMap { $0.tally.worstRatio > 0 ? $0.tally.worstRatio : nil }
+    }
   }
 
-  private func json(_ tensor: TensorComparison) -> JSONValue {
-    let tally = tensor.tally
-    func position(_ element: Int?) -> JSONValue {
-      element.map { .array(tensor.position(of: $0).map { .integer($0) }) } ?? .null
+  private var verdicts: ReportTable {
+    let rows = TensorComparison.Verdict.allCases.map { verdict in
+      VerdictRow(verdict: verdict, tensors: tensors(verdict))
     }
-    func shape(_ side: TensorComparison.Side?) -> JSONValue {
-      side.map { .array($0.shape.dimensions.map { .integer($0) }) } ?? .null
+    return ReportTable(
+      "verdicts", for: .people, rows: rows.filter { !$0.tensors.isEmpty },
+      columns: [
+        .text("verdict", "verdict") { row in
+          .text(
+            row.verdict.rawValue.replacing("_", with: " "),
+            tone: row.verdict.isSame ? .plain : .bad)
+        },
+        .number("tensors", "tensors") { .count($0.tensors.count) },
+        .number("parameters", "parameters", importance: 2) { .count($0.parameterCount) },
+        .number("max_error", "largest error", importance: 1) { .number($0.largestError) },
+        .number("bound_ratio", "of bound", importance: 1) {
+          .number($0.boundRatio, .fixed(decimals: 4))
+        },
+        .text("worst", "worst tensor", importance: 3) { .text($0.worst?.name.text) },
+      ])
+  }
+
+  /// One row a tensor, for programs.
+  private var tensorTable: ReportTable {
+    func position(_ tensor: TensorComparison, _ element: Int?) -> Cell {
+      let place = element.map { tensor.position(of: $0) }
+      return place.map { .structured(.array($0.map { .integer($0) }), text: "\($0)") } ?? .missing
     }
-    func encoding(_ side: TensorComparison.Side?) -> JSONValue {
-      side.map { .string($0.encoding.description) } ?? .null
+    func shape(_ side: TensorComparison.Side?) -> Cell {
+      side.map {
+        .structured(
+          .array($0.shape.dimensions.map { .integer($0) }), text: $0.shape.description)
+      } ?? .missing
     }
-    return [
-      "name": .string(tensor.name.text),
-      "verdict": .string(tensor.verdict.rawValue),
-      "encoding": encoding(tensor.left),
-      "against_encoding": encoding(tensor.right),
-      "shape": shape(tensor.left),
-      "against_shape": shape(tensor.right),
-      "unequal_count": .integer(tally.unequalCount),
-      "differing_count": .integer(tally.differingCount),
-      "replaced_count": .integer(tally.replacedCount),
-      "first_difference": position(tally.firstDiffering),
-      "max_error": .number(tally.largestDifference),
-      "max_error_at": position(tally.largestDifferenceElement),
-      "bound_ratio": .number(tally.worstRatio),
-    ]
+    return ReportTable(
+      "tensors", for: .programs, rows: comparison.tensors,
+      columns: [
+        .data("name") { .text($0.name.text) },
+        .data("verdict") { .text($0.verdict.rawValue) },
+        .data("encoding") { .text($0.left?.encoding.description) },
+        .data("against_encoding") { .text($0.right?.encoding.description) },
+        .data("shape") { shape($0.left) },
+        .data("against_shape") { shape($0.right) },
+        .data("unequal_count") { .count($0.tally.unequalCount) },
+        .data("differing_count") { .count($0.tally.differingCount) },
+        .data("replaced_count") { .count($0.tally.replacedCount) },
+        .data("first_difference") { position($0, $0.tally.firstDiffering) },
+        .data("max_error") { .number($0.tally.largestDifference) },
+        .data("max_error_at") { position($0, $0.tally.largestDifferenceElement) },
+        .data("bound_ratio") { .number($0.tally.worstRatio) },
+      ])
   }
 }

@@ -6,7 +6,7 @@ import Reports
 import SystemPackage
 import TensorCore
 
-/// The perplexity of a model, as text and as JSON.
+/// The perplexity of a model.
 struct PerplexityReport {
   private let summary: PerplexitySummary
   private let windows: TokenWindows
@@ -28,53 +28,68 @@ struct PerplexityReport {
     self.workers = workers
   }
 
-  var text: String {
-    var table = Table([("", .left), ("", .left)])
-    table.add([
+  /// What was run, which only programs need to be told, and what was found.
+  var blocks: [Report.Block] {
+    [
+      .fields(
+        [JSONMember]([
+          "model": .string(model.string),
+          "text": .string(textName),
+          "stride": .integer(windows.stride),
+          "score": .string(windows.scoring.rawValue),
+          "kda": .string(kernel.rawValue),
+        ])),
+      .facts([perplexity, loss, tokens, speed, memory]),
+    ]
+  }
+
+  private var perplexity: Fact {
+    Fact(
       "perplexity",
       "\(summary.perplexity.decimalText(decimals: 5)) ±"
         + " \(summary.perplexityStandardError.decimalText(decimals: 5))",
-    ])
-    table.add([
+      [
+        "perplexity": .number(summary.perplexity),
+        "standard_error": .number(summary.perplexityStandardError),
+      ])
+  }
+
+  private var loss: Fact {
+    let mean = summary.negativeLogLikelihood
+    return Fact(
       "mean nll",
-      "\(summary.meanNegativeLogLikelihood.decimalText(decimals: 7)) ±"
-        + " \(summary.meanStandardError.decimalText(decimals: 7)) nats",
-    ])
-    table.add([
+      "\(mean.value.decimalText(decimals: 7)) ±"
+        + " \(mean.standardError.decimalText(decimals: 7)) nats",
+      [
+        "mean_nll": .number(mean.value), "mean_nll_standard_error": .number(mean.standardError),
+      ])
+  }
+
+  private var tokens: Fact {
+    Fact(
       "tokens scored",
       "\(Quantities.grouped(summary.tokensScored)) in \(windows.windows.count) windows of"
         + " \(windows.context)",
-    ])
-    table.add([
+      [
+        "context": .integer(windows.context), "windows": .integer(windows.windows.count),
+        "tokens": .integer(summary.tokensRun), "tokens_scored": .integer(summary.tokensScored),
+      ])
+  }
+
+  private var speed: Fact {
+    Fact(
       "speed",
       "\(Quantities.grouped(Int(summary.tokensPerSecond))) tokens/s,"
         + " \(summary.seconds.decimalText(decimals: 1)) s, \(workers.count) threads",
-    ])
-    table.add(["peak memory", Quantities.bytes(peakByteCount)])
-    return String(table.text.drop { $0 == "\n" })
+      [
+        "seconds": .number(summary.seconds),
+        "tokens_per_second": .number(summary.tokensPerSecond), "threads": .integer(workers.count),
+      ])
   }
 
-  var json: [JSONMember] {
-    let value: JSONValue = [
-      "model": .string(model.string),
-      "text": .string(textName),
-      "context": .integer(windows.context),
-      "stride": .integer(windows.stride),
-      "score": .string(windows.scoring.rawValue),
-      "kda": .string(kernel.rawValue),
-      "perplexity": .number(summary.perplexity),
-      "mean_nll": .number(summary.meanNegativeLogLikelihood),
-      "standard_error": .number(summary.perplexityStandardError),
-      "mean_nll_standard_error": .number(summary.meanStandardError),
-      "windows": .integer(windows.windows.count),
-      "tokens": .integer(summary.tokensRun),
-      "tokens_scored": .integer(summary.tokensScored),
-      "seconds": .number(summary.seconds),
-      "tokens_per_second": .number(summary.tokensPerSecond),
-      "threads": .integer(workers.count),
-      "peak_memory_bytes": .integer(peakByteCount),
-    ]
-    guard case .object(let members) = value else { return [] }
-    return members
+  private var memory: Fact {
+    Fact(
+      "peak memory", Quantities.bytes(peakByteCount),
+      ["peak_memory_bytes": .integer(peakByteCount)])
   }
 }

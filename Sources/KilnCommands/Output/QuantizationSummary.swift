@@ -10,7 +10,7 @@ import Reports
 import SystemPackage
 import TensorCore
 
-/// What a quantization will do or has done, by role, as text and as JSON.
+/// What a quantization will do or has done, by role.
 struct QuantizationSummary {
   /// The tensors of one role.
   private struct Row {
@@ -20,6 +20,7 @@ struct QuantizationSummary {
     var bytes = 0
     var encodings: [String: Int] = [:]
     var statistics = QuantizationStatistics()
+    var relativeError: Double? { statistics.measuredError }
     var bitsPerWeight: Double { parameters == 0 ? 0 : Double(bytes) * 8 / Double(parameters) }
   }
 
@@ -74,17 +75,44 @@ struct QuantizationSummary {
     }
   }
 
-  // MARK: - Text
+  // MARK: - Report
 
-  var text: String {
-    var table = Table([
-      ("role", .left), ("tensors", .right), ("parameters", .right), ("bytes", .right),
-      ("bits/weight", .right), ("relative error", .right), ("encoding", .left),
+  /// The whole result.
+  ///
+  /// - Parameter allocation: How the schemes were chosen; nil if they were given.
+  /// - Returns: The report, whose most detailed table has a row for each tensor.
+  func report(_ allocation: SchemeAllocation?) -> Report {
+    var report = Report([.fields(fields)])
+    report.append(
+      allocation.map { .table($0.table) }
+        ?? .fields([JSONMember(key: "allocation", value: .null)]))
+    report.append(.table(roleTable))
+    report.append(notes: notes.map { Note($0) })
+    report.append(.notes(conclusion))
+    report.append(.table(tensorTable))
+    return report
+  }
+
+  private var fields: [JSONMember] {
+    [JSONMember]([
+      "output": .string(output.string),
+      "dry_run": .bool(statistics == nil),
+      "file_bytes": .integer(fileByteCount),
+      "files": .integer(report?.fileCount ?? plan.shardCount),
+      "resumed_tensors": .integer(report?.resumedTensorCount ?? 0),
+      "tensor_bytes": .integer(total.bytes),
+      "source_bytes": .integer(total.sourceBytes),
+      "parameters": .integer(total.parameters),
+      "bits_per_weight": .number(total.bitsPerWeight),
+      "relative_error": total.relativeError.map { .number($0) } ?? .null,
+      "peak_memory_bytes_estimate": .integer(plan.peakMemoryByteCount(workers: workers)),
+      "calibration": calibrationJSON(report?.evidence),
     ])
-    for (role, row) in rows { table.add(cells(role.rawValue, row)) }
-    table.add(cells("all", total))
-    var lines = [table.text, ""]
-    lines += notes
+  }
+
+  /// What was measured and what was written.
+  private var conclusion: [Note] {
+    var lines: [String] = []
     if let evidence = report?.evidence {
       lines += CalibrationReport(calibrationJSON(evidence)).lines.map { "calibration: \($0)" }
     }
@@ -97,7 +125,7 @@ struct QuantizationSummary {
       lines.append(
         "peak memory about \(Quantities.bytes(plan.peakMemoryByteCount(workers: workers)))")
     }
-    return lines.joined(separator: "\n")
+    return lines.map { Note($0) }
   }
 
   /// The calibration as the header has it.
@@ -112,17 +140,6 @@ struct QuantizationSummary {
     let files = report?.fileCount ?? plan.shardCount
     let atMost = report == nil && plan.options.compressionLevel != nil ? "at most " : ""
     return atMost + Quantities.bytes(fileByteCount) + (files == 1 ? "" : " in \(files) files")
-  }
-
-  private func cells(_ name: String, _ row: Row) -> [String] {
-    let encodings = row.encodings.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
-    return [
-      name, Quantities.grouped(row.tensors), Quantities.grouped(row.parameters),
-      Quantities.bytes(row.bytes), row.bitsPerWeight.decimalText(decimals: 3),
-      row.statistics.elementCount == 0
-        ? "-" : Quantities.significant(row.statistics.relativeError),
-      name == "all" ? "" : encodings.map(\.key).joined(separator: ", "),
-    ]
   }
 
   /// Tensors that do not get what was asked for, grouped by reason.
@@ -140,62 +157,59 @@ struct QuantizationSummary {
     }
   }
 
-  // MARK: - JSON
+  // MARK: - Tables
 
-  /// The summary as JSON.
-  ///
-  /// - Parameter allocation: How the schemes were chosen; nil if they were given.
-  /// - Returns: An object.
-  func json(_ allocation: SchemeAllocation?) -> JSONValue {
-    [
-      "output": .string(output.string),
-      "dry_run": .bool(statistics == nil),
-      "file_bytes": .integer(fileByteCount),
-      "files": .integer(report?.fileCount ?? plan.shardCount),
-      "resumed_tensors": .integer(report?.resumedTensorCount ?? 0),
-      "tensor_bytes": .integer(total.bytes),
-      "source_bytes": .integer(total.sourceBytes),
-      "parameters": .integer(total.parameters),
-      "bits_per_weight": .number(total.bitsPerWeight),
-      "relative_error": relativeError(total),
-      "peak_memory_bytes_estimate": .integer(plan.peakMemoryByteCount(workers: workers)),
-      "allocation": allocation.map { AllocationTable($0).json } ?? .null,
-      "calibration": calibrationJSON(report?.evidence),
-      "roles": .object(
-        rows.map { role, row in
-          JSONMember(
-            key: ExactString(role.rawValue),
-            value: [
-              "tensors": .integer(row.tensors),
-              "parameters": .integer(row.parameters),
-              "bytes": .integer(row.bytes),
-              "bits_per_weight": .number(row.bitsPerWeight),
-              "relative_error": relativeError(row),
-              "encodings": .object(
-                row.encodings.sorted { $0.key < $1.key }.map {
-                  JSONMember(key: ExactString($0.key), value: .integer($0.value))
-                }),
-            ])
-        }),
-      "tensors": .array(
-        plan.items.enumerated().map { index, item in
-          [
-            "name": .string(item.stored.name.text),
-            "role": .string(item.role.rawValue),
-            "encoding": .string(item.encoding.description),
-            "method": item.isQuantizedNow ? .string(item.method.rawValue) : .null,
-            "bytes": .integer(item.byteCount),
-            "relative_error": statistics?[index].elementCount ?? 0 > 0
-              ? statistics.map { .number($0[index].relativeError) } ?? .null : .null,
-            "nan_count": .integer(statistics?[index].nanCount ?? 0),
-            "inf_count": .integer(statistics?[index].infinityCount ?? 0),
-            "note": item.note.map { .string($0) } ?? .null,
-          ]
-        }),
-    ]
+  private var roleTable: ReportTable {
+    typealias RoleRow = (role: String, row: Row, encodings: String)
+    func described(_ name: String, _ row: Row, isTotal: Bool) -> RoleRow {
+      let encodings = row.encodings.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+      return (name, row, isTotal ? "" : encodings.map(\.key).joined(separator: ", "))
+    }
+    return ReportTable(
+      "roles", form: .keyed,
+      rows: rows.map { described($0.role.rawValue, $0.row, isTotal: false) },
+      total: described("all", total, isTotal: true),
+      columns: [
+        .text("role", "role") { .text($0.role) },
+        .number("tensors", "tensors", importance: 3) { .count($0.row.tensors) },
+        .number("parameters", "parameters", importance: 4) { .count($0.row.parameters) },
+        .number("bytes", "bytes", importance: 2) { .bytes($0.row.bytes) },
+        .number("bits_per_weight", "bits/weight", importance: 1) {
+          .number($0.row.bitsPerWeight, .fixed(decimals: 3))
+        },
+        .number("relative_error", "relative error", importance: 1, marksLargest: true) {
+          .number($0.row.relativeError)
+        },
+        .text("encodings", "encoding", importance: 1) {
+          .structured(
+            .object(
+              $0.row.encodings.sorted { $0.key < $1.key }.map {
+                JSONMember(key: ExactString($0.key), value: .integer($0.value))
+              }), text: $0.encodings)
+        },
+      ])
   }
 
-  private func relativeError(_ row: Row) -> JSONValue {
-    row.statistics.elementCount == 0 ? .null : .number(row.statistics.relativeError)
+  /// One row a tensor, for programs.
+  private var tensorTable: ReportTable {
+    ReportTable(
+      "tensors", for: .programs,
+      rows: plan.items.enumerated().map { ($0.element, statistics?[$0.offset]) },
+      columns: [
+        .data("name") { .text($0.0.stored.name.text) },
+        .data("role") { .text($0.0.role.rawValue) },
+        .data("encoding") { .text($0.0.encoding.description) },
+        .data("method") { .text($0.0.isQuantizedNow ? $0.0.method.rawValue : nil) },
+        .data("bytes") { .bytes($0.0.byteCount) },
+        .data("relative_error") { .number($0.1?.measuredError) },
+        .data("nan_count") { .count($0.1?.nanCount ?? 0) },
+        .data("inf_count") { .count($0.1?.infinityCount ?? 0) },
+        .data("note") { .text($0.0.note) },
+      ])
   }
+}
+
+extension QuantizationStatistics {
+  /// The relative error; nil where nothing was rounded.
+  fileprivate var measuredError: Double? { elementCount == 0 ? nil : relativeError }
 }

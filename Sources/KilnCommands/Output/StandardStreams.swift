@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import JSON
 import SystemPackage
 import TensorCore
 
@@ -9,16 +8,6 @@ import TensorCore
 enum StandardOutput {
   /// Whether a person reads it.
   static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
-
-  /// Writes text and a newline.
-  static func print(_ text: String) throws {
-    try write(Array((text + "\n").utf8))
-  }
-
-  /// Writes a JSON document.
-  static func print(json: JSONValue) throws {
-    try write(JSONWriter.pretty(json))
-  }
 
   /// Writes bytes; a full disk or a closed pipe is an error, not a silent loss.
   static func write(_ bytes: [UInt8]) throws {
