@@ -50,6 +50,7 @@ package struct TableColumn<Row> {
   ///   - importance: When it leaves a narrow table; 0 for never.
   ///   - audience: Who sees it.
   ///   - cell: The cell of a row.
+  /// - Returns: The column.
   package static func text(
     _ key: String, _ title: String, importance: Int = 0, for audience: Audience = .everyone,
     _ cell: @escaping (Row) -> Cell
@@ -71,6 +72,7 @@ package struct TableColumn<Row> {
   ///   - audience: Who sees it.
   ///   - marksLargest: Whether its largest value is marked.
   ///   - cell: The cell of a row.
+  /// - Returns: The column.
   package static func number(
     _ key: String, in group: String? = nil, _ title: String, importance: Int = 0,
     for audience: Audience = .everyone, marksLargest: Bool = false,

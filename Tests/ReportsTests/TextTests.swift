@@ -159,6 +159,18 @@ struct TextTests {
         """)
   }
 
+  @Test("a word that is longer than a line breaks behind its commas")
+  func wrappingJSON() {
+    let recipe = "{\"roles\":[\"head\",\"embedding\"],\"scheme\":\"bf16\"}"
+    let text = Report([.facts([Fact("recipe", recipe)])]).text(style(30))
+    #expect(
+      text == """
+        recipe  {"roles":["head",
+                "embedding"],
+                "scheme":"bf16"}
+        """)
+  }
+
   @Test(
     "cells that a text takes",
     arguments: [

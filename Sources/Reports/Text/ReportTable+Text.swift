@@ -28,8 +28,9 @@ extension ReportTable {
     return lines + Self.remark(on: layout.dropped.map { titles[$0].text }, style)
   }
 
-  /// One line without spaces at its end. What is too wide still, because there was no more to drop, ends
-  /// at the edge.
+  /// One line without spaces at its end.
+  ///
+  /// What is too wide still, because there was no more to drop, ends at the edge.
   private static func line(_ pieces: [Piece], _ style: TextStyle) -> String {
     let end = pieces.lastIndex { $0.text.contains { $0 != " " } } ?? -1
     var room = style.width ?? .max
@@ -86,7 +87,7 @@ extension TextStyle {
   /// A line in the characters and the width that there are.
   fileprivate func clipped(_ line: String) -> String {
     let text = spelled(line)
-    return width.map { text.clipped(toCells: $0) } ?? text
+    return width.map { text.clipped(toCells: $0).withoutSpacesAtEnd } ?? text
   }
 }
 

@@ -2,9 +2,9 @@
 
 /// Prose in lines of a width.
 enum TextWrapping {
-  /// Breaks a text between words.
+  /// Breaks a text between words, and a word that is longer than a line behind its commas, as in JSON.
   ///
-  /// A word that is longer than a line, such as a path, stays whole, so that it can be copied.
+  /// What is longer still, such as a path, stays whole, so that it can be copied.
   ///
   /// - Parameters:
   ///   - text: One line.
@@ -15,15 +15,25 @@ enum TextWrapping {
     var lines: [String] = []
     var line = ""
     for word in text.split(separator: " ", omittingEmptySubsequences: false).map(String.init) {
-      if line.isEmpty {
-        line = word
-      } else if line.cellCount + 1 + word.cellCount <= width {
-        line += " " + word
-      } else {
-        lines.append(line)
-        line = word
+      for (index, part) in parts(of: word, width: width).enumerated() {
+        let space = index == 0 ? " " : ""
+        if line.isEmpty {
+          line = part
+        } else if line.cellCount + space.count + part.cellCount <= width {
+          line += space + part
+        } else {
+          lines.append(line)
+          line = part
+        }
       }
     }
     return lines + [line]
+  }
+
+  private static func parts(of word: String, width: Int) -> [String] {
+    guard word.cellCount > width else { return [word] }
+    var parts = word.split(separator: ",", omittingEmptySubsequences: false).map { "\($0)," }
+    parts[parts.count - 1].removeLast()
+    return parts.filter { !$0.isEmpty }
   }
 }
