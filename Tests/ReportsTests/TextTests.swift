@@ -159,6 +159,12 @@ struct TextTests {
         """)
   }
 
+  @Test("a percent sign stays with its number")
+  func wrappingPercents() {
+    let text = Report([.notes([Note("99 % 0.5, 99.9 % 0.75")])]).text(style(15))
+    #expect(text == "99 % 0.5,\n99.9 % 0.75")
+  }
+
   @Test("a word that is longer than a line breaks behind its commas")
   func wrappingJSON() {
     let recipe = "{\"roles\":[\"head\",\"embedding\"],\"scheme\":\"bf16\"}"

@@ -14,7 +14,7 @@ enum TextWrapping {
     guard let width, text.cellCount > width else { return [text] }
     var lines: [String] = []
     var line = ""
-    for word in text.split(separator: " ", omittingEmptySubsequences: false).map(String.init) {
+    for word in words(of: text) {
       for (index, part) in parts(of: word, width: width).enumerated() {
         let space = index == 0 ? " " : ""
         if line.isEmpty {
@@ -28,6 +28,19 @@ enum TextWrapping {
       }
     }
     return lines + [line]
+  }
+
+  /// What spaces part; a percent sign stays with its number.
+  private static func words(of text: String) -> [String] {
+    var words: [String] = []
+    for word in text.split(separator: " ", omittingEmptySubsequences: false) {
+      if word.hasPrefix("%"), let last = words.popLast() {
+        words.append("\(last) \(word)")
+      } else {
+        words.append(String(word))
+      }
+    }
+    return words
   }
 
   private static func parts(of word: String, width: Int) -> [String] {
