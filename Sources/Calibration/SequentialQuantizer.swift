@@ -64,12 +64,13 @@ package final class SequentialQuantizer {
   ///   - rounding: How matrices are rounded against moments.
   ///   - options: How to run the model.
   ///   - progress: Told after each layer.
-  /// - Throws: `ModelError.tokenOutOfRange` or `.tooLarge`.
+  /// - Throws: What `CheckedCheckpoint.checkRunnable` throws, `ModelError.tokenOutOfRange` or `.tooLarge`.
   package init(
     _ source: CheckedCheckpoint, targets: [ExactString: Target], sample: CalibrationSample,
     rounding: CalibratedRounding = CalibratedRounding(), options: Model.Options,
     progress: @escaping Progress.Handler
   ) throws {
+    try source.checkRunnable(workers: options.workers)
     self.source = source
     self.targets = targets
     self.sample = sample

@@ -31,6 +31,8 @@ package struct Checkpoint: Sendable {
   package let packed: KilnModel?
   /// What is odd but no reason to refuse, one line each.
   package let warnings: [String]
+  /// What is in the folder and will not be in an output that is made of this, one line each.
+  package let leftOut: [String]
 
   /// Opens a checkpoint.
   ///
@@ -52,7 +54,8 @@ package struct Checkpoint: Sendable {
 
   init(
     path: FilePath, kind: Kind, storedTensors: [StoredTensor], files: [AuxiliaryFile],
-    dataFiles: [MappedFile], packed: KilnModel? = nil, warnings: [String] = []
+    dataFiles: [MappedFile], packed: KilnModel? = nil, warnings: [String] = [],
+    leftOut: [String] = []
   ) {
     self.path = path
     self.kind = kind
@@ -61,6 +64,7 @@ package struct Checkpoint: Sendable {
     self.dataFiles = dataFiles
     self.packed = packed
     self.warnings = warnings
+    self.leftOut = leftOut
   }
 
   init(_ path: FilePath, packed: KilnModel) throws {
@@ -125,7 +129,8 @@ package struct Checkpoint: Sendable {
 
   /// The content of a file beside the tensors.
   ///
-  /// - Throws: `CheckpointError.missingFile` if there is none of that name, `FileError.tooLarge`.
+  /// - Throws: `CheckpointError.missingFile` if there is none of that name, `FileError.tooLarge`,
+  ///   `FileError.foreign` for a pointer, a page or the like in its place.
   package func contents(of name: String) throws -> [UInt8] {
     guard let bytes = try contentsIfPresent(of: name) else {
       throw CheckpointError.missingFile(path, name: name)
@@ -140,7 +145,11 @@ package struct Checkpoint: Sendable {
       throw FileError.tooLarge(
         path.appending(name), size: file.region.byteCount, limit: Self.maximumParsedByteCount)
     }
-    return file.region.bytes.copy()
+    let bytes = file.region.bytes.copy()
+    try ForeignContent.check(
+      bytes, FilePath(displayName(of: name)),
+      as: name.hasSuffix(".json") ? .json : .vocabulary)
+    return bytes
   }
 
   /// How a file beside the tensors is called in messages.

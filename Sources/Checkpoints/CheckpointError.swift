@@ -7,6 +7,14 @@ package import TensorCore
 package enum CheckpointError: KilnError, Equatable {
   /// Neither a safetensors file nor a packed one, nor a folder of them.
   case unrecognized(FilePath)
+  /// A folder without tensors that Kiln reads, but with weights of another kind.
+  case foreignWeights(FilePath, name: String, ForeignContent)
+  /// A folder into which a download was not finished.
+  case unfinished(FilePath, name: String)
+  /// The tensors are updates of low rank to another model.
+  case adapter(FilePath)
+  /// An index none of whose shards is there, next to a file that could be what is meant.
+  case staleIndex(FilePath, shard: String, file: String)
   /// A folder with several shards but no index that says what they hold.
   case missingIndex(FilePath, shards: Int)
   /// A file that a command needs (`config.json`, `tiktoken.model`) is not there.
@@ -22,8 +30,10 @@ package enum CheckpointError: KilnError, Equatable {
 
   package var category: ErrorCategory {
     switch self {
-    case .missingIndex, .missingFile: .missingInput
-    case .unrecognized, .linkOutside, .fusedTensor, .ambiguous, .tooManyTensors: .badData
+    case .missingIndex, .missingFile, .unfinished, .staleIndex: .missingInput
+    case .unrecognized, .foreignWeights, .adapter, .linkOutside, .fusedTensor, .ambiguous,
+      .tooManyTensors:
+      .badData
     }
   }
 
@@ -31,6 +41,16 @@ package enum CheckpointError: KilnError, Equatable {
     switch self {
     case .unrecognized(let path):
       "\(path): holds neither safetensors nor .kiln data"
+    case .foreignWeights(let path, let name, let content):
+      "\(path): holds neither safetensors nor .kiln data; \(name) is \(content): \(content.advice)"
+    case .adapter(let path):
+      "\(path): is a LoRA adapter and not a model; merge it into its base model first, such as with"
+        + " merge_and_unload of peft"
+    case .unfinished(let path, let name):
+      "\(path): holds neither safetensors nor .kiln data; \(name) is a download that is not finished"
+    case .staleIndex(let path, let shard, let file):
+      "\(path): names \(shard) and others, none of which is there; if \(file) is the model, remove the"
+        + " index"
     case .missingIndex(let path, let shards):
       "\(path)/model.safetensors.index.json: missing, but the folder holds \(shards) safetensors"
         + " files"

@@ -22,31 +22,23 @@ struct CheckpointFolder {
   }
 
   func open() throws -> Checkpoint {
-    let shardNames = entries.filter { $0.hasSuffix(".safetensors") }
+    let contents = FolderTensors(entries)
     var warnings: [String] = []
     let tensors: [StoredTensor]
     let dataFiles: [MappedFile]
-    if entries.contains("model.safetensors") {
-      (tensors, dataFiles) = try single("model.safetensors")
-    } else if entries.contains(SafetensorsIndex.fileName) {
-      (tensors, dataFiles) = try sharded(warnings: &warnings)
-    } else if shardNames.count == 1, !shardNames[0].contains("-of-") {
-      (tensors, dataFiles) = try single(shardNames[0])
-    } else if !shardNames.isEmpty {
-      throw CheckpointError.missingIndex(path, shards: shardNames.count)
-    } else if entries.contains(where: Self.isPacked) {
-      return try packed(entries.filter(Self.isPacked))
-    } else {
-      throw CheckpointError.unrecognized(path)
+    switch contents.choice {
+    case .index: (tensors, dataFiles) = try sharded(contents, warnings: &warnings)
+    case .file(let name):
+      (tensors, dataFiles) = try single(name)
+      warnings += contents.leftOut(in: path)
+    case .packed(let names): return try packed(names)
+    case .missingIndex(let count): throw CheckpointError.missingIndex(path, shards: count)
+    case .nothing: throw contents.problem(of: path)
     }
-    let files = try AuxiliaryFiles.ofFolder(path, entries: entries, warnings: &warnings)
+    let auxiliary = try AuxiliaryFiles(ofFolder: path, entries: entries)
     return Checkpoint(
-      path: path, kind: .folder, storedTensors: tensors, files: files, dataFiles: dataFiles,
-      warnings: warnings)
-  }
-
-  private static func isPacked(_ name: String) -> Bool {
-    name.hasSuffix(".kiln") && !name.hasPrefix(".")
+      path: path, kind: .folder, storedTensors: tensors, files: auxiliary.files,
+      dataFiles: dataFiles, warnings: warnings, leftOut: auxiliary.leftOut)
   }
 
   /// One packed file, or the shards of one model.
@@ -66,7 +58,9 @@ struct CheckpointFolder {
     return (try file.storedTensors(), [file.file])
   }
 
-  private func sharded(warnings: inout [String]) throws -> ([StoredTensor], [MappedFile]) {
+  private func sharded(
+    _ contents: FolderTensors, warnings: inout [String]
+  ) throws -> ([StoredTensor], [MappedFile]) {
     let indexPath = path.appending(SafetensorsIndex.fileName)
     let mapped = try MappedFile(indexPath)
     guard mapped.byteCount <= SafetensorsIndex.maximumByteCount else {
@@ -74,6 +68,8 @@ struct CheckpointFolder {
         indexPath, size: mapped.byteCount, limit: SafetensorsIndex.maximumByteCount)
     }
     let index = try SafetensorsIndex(parsing: mapped.bytes.copy(), path: indexPath)
+    try checkPresent(index, at: indexPath)
+    warnings += contents.leftOut(in: path, shards: index.shards)
     var tensors: [StoredTensor] = []
     var dataFiles: [MappedFile] = []
     var shards = index.shards[...]
@@ -99,6 +95,17 @@ struct CheckpointFolder {
       }
     }
     return (tensors, dataFiles)
+  }
+
+  /// Refuses an index of which nothing is there although another file holds tensors: it is hardly the
+  /// one that belongs to this checkpoint, and to take that file could be as wrong.
+  private func checkPresent(
+    _ index: SafetensorsIndex, at indexPath: FilePath
+  ) throws(CheckpointError) {
+    guard entries.contains("model.safetensors"), let first = index.shards.first,
+      !index.shards.contains(where: { FileKind(of: path.appending($0.text)) != nil })
+    else { return }
+    throw .staleIndex(indexPath, shard: first.text, file: "model.safetensors")
   }
 
   private struct Shard {
@@ -137,11 +144,12 @@ extension SafetensorsFile {
 }
 
 extension Checkpoint {
-  /// One safetensors file; configuration and tokenizer are looked for beside it.
+  /// One safetensors file; configuration, tokenizer and the like are looked for in its folder.
   init(single mapped: MappedFile) throws {
     let file = try SafetensorsFile(mapped: mapped)
+    let auxiliary = try AuxiliaryFiles(besideFile: mapped.path)
     self.init(
       path: mapped.path, kind: .safetensors, storedTensors: try file.storedTensors(),
-      files: try AuxiliaryFiles.besideFile(mapped.path), dataFiles: [mapped])
+      files: auxiliary.files, dataFiles: [mapped], leftOut: auxiliary.leftOut)
   }
 }

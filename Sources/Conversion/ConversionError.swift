@@ -12,6 +12,8 @@ package enum ConversionError: KilnError, Equatable {
   case needsCalibration(FilePath, name: String, method: String)
   /// The shards would be too small for the model.
   case tooManyShards(FilePath, count: Int)
+  /// The shards of an export would be more than an index may name.
+  case tooManyFiles(FilePath, count: Int, limit: Int)
   /// A shard was asked for that the plan does not have.
   case noSuchShard(number: Int, count: Int)
   /// The layout does not fit any file.
@@ -19,7 +21,7 @@ package enum ConversionError: KilnError, Equatable {
 
   package var category: ErrorCategory {
     switch self {
-    case .alreadyQuantized, .needsCalibration, .tooManyShards, .noSuchShard: .usage
+    case .alreadyQuantized, .needsCalibration, .tooManyShards, .tooManyFiles, .noSuchShard: .usage
     case .tooLarge: .badData
     }
   }
@@ -34,6 +36,8 @@ package enum ConversionError: KilnError, Equatable {
     case .tooManyShards(let path, let count):
       "\(path): would need \(count) shards of that size, expected at most"
         + " \(KilnModel.maximumShardCount)"
+    case .tooManyFiles(let path, let count, let limit):
+      "\(path): would need \(count) files of that size, expected at most \(limit)"
     case .noSuchShard(let number, let count):
       "there is no shard \(number): the model has \(count) of that size"
     case .tooLarge(let path):

@@ -17,6 +17,8 @@ package struct SafetensorsExport: Sendable {
   private let tensors: [ExportedTensor]
   private let plan: ShardPlan
   private let workers: Workers
+  /// The element type of the export, if it is not that of the source.
+  private let changedType: DType?
 
   /// - Parameters:
   ///   - source: An open packed file.
@@ -24,13 +26,35 @@ package struct SafetensorsExport: Sendable {
   ///     are rounded.
   ///   - shardByteCount: Most bytes of tensors in a file.
   ///   - workers: Threads. The bytes do not depend on their number.
+  /// - Throws: `ConversionError.tooManyFiles` for more files than an index may name.
   package init(
     _ source: CheckedCheckpoint, dtype: DType, shardByteCount: Int, workers: Workers
-  ) {
+  ) throws(ConversionError) {
     self.source = source
     self.workers = workers
     tensors = ExportedTensor.all(of: source.tensors, dtype: dtype)
     plan = ShardPlan(tensors.map(\.planned), shardByteCount: shardByteCount)
+    changedType = Self.changedType(of: tensors)
+    guard plan.shards.count <= SafetensorsIndex.maximumShardCount else {
+      throw .tooManyFiles(
+        source.checkpoint.path, count: plan.shards.count,
+        limit: SafetensorsIndex.maximumShardCount)
+    }
+  }
+
+  /// The type that a reader must load the tensors in, once some have another one than in the source: float32 if
+  /// any is exact in nothing less, else that of most elements.
+  private static func changedType(of tensors: [ExportedTensor]) -> DType? {
+    let changed = tensors.filter { tensor in
+      tensor.jobs.contains { $0.stored.encoding != $0.encoding }
+    }
+    guard !changed.isEmpty else { return nil }
+    if changed.contains(where: { $0.planned.dtype == .f32 }) { return .f32 }
+    var elements: [DType: Double] = [:]
+    for tensor in tensors where tensor.planned.dtype.isComputable {
+      elements[tensor.planned.dtype, default: 0] += Double(tensor.planned.shape.elementCount)
+    }
+    return elements.max { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }?.key
   }
 
   /// Bytes of all tensors.
@@ -84,7 +108,14 @@ package struct SafetensorsExport: Sendable {
     for file in checkpoint.files {
       let output = try folder.file(named: file.name)
       try output.resume(at: 0)
-      try output.write(file.region.bytes)
+      if file.name == "config.json", let changedType {
+        try output.write(
+          ExportedConfiguration.text(
+            file.region.bytes.copy(), file: checkpoint.displayName(of: file.name),
+            dtype: changedType))
+      } else {
+        try output.write(file.region.bytes)
+      }
       try output.commit()
     }
     var run = ExportRun(

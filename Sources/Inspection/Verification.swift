@@ -3,6 +3,7 @@
 package import Checkpoints
 package import KimiLinear
 import Synchronization
+import SystemPackage
 package import TensorCore
 
 /// Checks everything about a checkpoint that can be checked without another one.
@@ -56,7 +57,11 @@ package struct Verification: Sendable {
       || checkpoint.hasFile("config.json")
     {
       do {
-        model = try CheckedCheckpoint(checkpoint)
+        let checked = try CheckedCheckpoint(checkpoint)
+        model = checked
+        if try checked.hasAmbiguousHead(workers: workers) {
+          throw ModelError.ambiguousHead(model: checkpoint.path.string)
+        }
       } catch {
         findings.append(Finding(subject: "model", problem: "\(error)"))
       }

@@ -31,8 +31,11 @@ struct Calibrate: ParsableCommand {
 
   @OptionGroup var model: ModelArgument
 
-  @Argument(help: "The file to write.", completion: .file(), transform: { FilePath($0) })
-  var output: FilePath
+  @Argument(
+    help: ArgumentHelp("The file to write.", valueName: "output"), completion: .file(),
+    transform: { OutputPath($0) })
+  var outputPath: OutputPath
+  private var output: FilePath { outputPath.path }
 
   @Option(
     help: "A text, UTF-8, that is like what the model will be used for.", completion: .file(),
@@ -40,6 +43,7 @@ struct Calibrate: ParsableCommand {
   var calibration: FilePath
 
   @OptionGroup var sampling: CalibrationSampling
+  @OptionGroup var headOptions: HeadOptions
 
   @Option(help: "How parts are rounded to measure what they lose: rtn, search or gptq.")
   var method = RoundingMethod.gptq
@@ -48,7 +52,10 @@ struct Calibrate: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let checked = try Inputs.open(model.model, for: output, reading: [calibration], common)
+    let checked = try Inputs.open(
+      model.model, for: output, reading: [calibration], willRun: true, carriesFiles: false,
+      head: headOptions.head, common)
+    try outputPath.check(as: .saved("saved calibration"))
     try OutputFile.checkTarget(output, replacing: overwrite.force)
     try PackedIntegrity(checked.checkpoint).checkAll(workers: common.workers)
     let text = try sampling.text(calibration, for: checked, common)

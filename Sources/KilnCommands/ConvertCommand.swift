@@ -44,9 +44,10 @@ struct Convert: ParsableCommand {
   var source: FilePath
 
   @Argument(
-    help: "The .kiln file, or the folder, to write.", completion: .file(),
-    transform: { FilePath($0) })
-  var output: FilePath
+    help: ArgumentHelp("The .kiln file, or the folder, to write.", valueName: "output"),
+    completion: .file(), transform: { OutputPath($0) })
+  var outputPath: OutputPath
+  private var output: FilePath { outputPath.path }
 
   @Option(
     help: ArgumentHelp(
@@ -68,9 +69,13 @@ struct Convert: ParsableCommand {
 
   func run() throws {
     let checked = try Inputs.open(source, for: output, common)
+    let packs = !checked.checkpoint.isPacked || output.extension == "kiln"
+    try outputPath.check(
+      as: packs && packed.shardSize == nil ? .packedFile : .folder,
+      folderHint: "--shard-size for a folder of .kiln files")
     // A packed model goes back to a folder, unless the name says that it is to be packed again:
     // merged, divided, or compressed in another way.
-    try checked.checkpoint.isPacked && output.extension != "kiln" ? export(checked) : pack(checked)
+    try packs ? pack(checked) : export(checked)
   }
 
   private func pack(_ checked: CheckedCheckpoint) throws {
@@ -102,7 +107,7 @@ struct Convert: ParsableCommand {
       throw UsageError(
         "--compress and --shards are for .kiln outputs, and \(output) does not end in .kiln")
     }
-    let export = SafetensorsExport(
+    let export = try SafetensorsExport(
       checked, dtype: (dtype ?? .f32).dtype,
       shardByteCount: packed.shardSize?.byteCount ?? ShardPlan.defaultShardByteCount,
       workers: common.workers)

@@ -22,8 +22,8 @@ struct Generate: ParsableCommand {
         kiln generate checkpoint/ --prompt 'A list:' --temperature 0.8 \\
           --top-p 0.95 --seed 7
 
-      The text goes to standard output as it comes, without the prompt. It ends with the model's
-      end token, or after --max-tokens.
+      The text goes to standard output as it comes, without the prompt. It ends with an end token
+      of generation_config.json (or of config.json, or tokenizer_config.json), or after --max-tokens.
       """)
 
   @OptionGroup var model: ModelArgument
@@ -48,6 +48,7 @@ struct Generate: ParsableCommand {
   var special = false
 
   @OptionGroup var sampling: SamplingOptions
+  @OptionGroup var headOptions: HeadOptions
   @OptionGroup var kernel: KernelOptions
   @OptionGroup var common: CommonOptions
 
@@ -71,9 +72,12 @@ struct Generate: ParsableCommand {
 
   func run() throws {
     let checkpoint = try Checkpoint(model.model)
-    let checked = try CheckedCheckpoint(checkpoint)
+    let checked = try CheckedCheckpoint(checkpoint, head: headOptions.head)
     common.warn(checkpoint.warnings + checked.unknownWarnings)
+    try checked.checkRunnable(workers: common.workers)
     let tokenizer = try checked.tokenizer()
+    let endTokens = try EndTokens(checked, tokenizer)
+    common.warn(endTokens.warnings)
     let source = promptFile ?? "--prompt"
     let tokens = try tokenizer.encode(
       promptFile.map(InputText.read) ?? Array((prompt ?? "").utf8), file: source,
@@ -90,14 +94,14 @@ struct Generate: ParsableCommand {
         options: Decoder.Options(
           workers: decodingWorkers, contextLimit: limit, promptKernel: kernel.kernel)),
       tokenizer: tokenizer,
-      endTokens: try EndTokens.read(
-        checkpoint.configuration(), vocabularySize: checked.configuration.vocabularySize),
+      endTokens: endTokens.ids,
       sampler: sampling.sampler)
     let result = try generation.run(prompt: tokens, maximumCount: maxTokens) { text in
       if !common.json { try StandardOutput.write(Array(text.utf8)) }
     }
     try common.json
-      ? StandardOutput.print(document: document(of: result)) : StandardOutput.print("")
+      ? StandardOutput.print(document: document(of: result, endTokens))
+      : StandardOutput.print("")
     common.note([summary(result)])
   }
 
@@ -115,12 +119,16 @@ struct Generate: ParsableCommand {
 
   private func rate(_ rate: Double) -> String { rate.decimalText(decimals: 1) }
 
-  private func document(of result: Generation.Result) -> [JSONMember] {
+  private func document(
+    of result: Generation.Result, _ endTokens: EndTokens
+  ) -> [JSONMember] {
     [JSONMember]([
       "model": .string(model.model.string),
       "text": .string(result.text),
       "tokens": .array(result.tokens.map { .integer($0) }),
       "ended_by": .string(result.ending.rawValue),
+      "end_tokens": .array(endTokens.ids.sorted().map { .integer($0) }),
+      "end_tokens_from": endTokens.file.map { .string($0) } ?? .null,
       "prompt_tokens": .integer(result.promptCount),
       "generated_tokens": .integer(result.tokens.count),
       "prompt_tokens_per_second": .number(result.promptRate),

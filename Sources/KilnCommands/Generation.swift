@@ -82,6 +82,6 @@ struct Generation {
 
   /// The bytes of a token; a row of the vocabulary that the tokenizer does not have stands for none.
   private func bytes(of token: Int) throws -> [UInt8] {
-    token < tokenizer.vocabularySize ? try tokenizer.decode([token]) : []
+    tokenizer.hasToken(token) ? try tokenizer.decode([token]) : []
   }
 }

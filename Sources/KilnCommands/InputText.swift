@@ -51,7 +51,9 @@ enum InputText {
     guard file.byteCount <= maximumByteCount else {
       throw FileError.tooLarge(file.path, size: file.byteCount, limit: maximumByteCount)
     }
-    return file.bytes.copy()
+    let bytes = file.bytes.copy()
+    try ForeignContent.check(bytes, file.path, as: .text)
+    return bytes
   }
 
   private static func readStandardInput() throws -> [UInt8] {

@@ -5,6 +5,7 @@ import KimiLinear
 import Safetensors
 import SystemPackage
 import TensorCore
+import Tokenization
 
 /// What commands that write check before they start.
 enum Inputs {
@@ -18,16 +19,26 @@ enum Inputs {
   ///   - source: The checkpoint.
   ///   - output: Where the output goes.
   ///   - others: What else the command reads.
+  ///   - willRun: Whether the model will be run: then what speaks against that is an error, else a warning.
+  ///   - carriesFiles: Whether the files of the checkpoint will be in the output.
+  ///   - head: Which matrix is the head.
   ///   - common: Where warnings go.
   /// - Returns: The checkpoint.
   /// - Throws: What is wrong with the checkpoint, its tokenizer, or the place of the output.
   static func open(
     _ source: FilePath, for output: FilePath, reading others: [FilePath] = [],
+    willRun: Bool = false, carriesFiles: Bool = true, head: HeadChoice? = nil,
     _ common: CommonOptions
   ) throws -> CheckedCheckpoint {
     let checkpoint = try Checkpoint(source, workers: common.workers)
-    let checked = try CheckedCheckpoint(checkpoint)
+    let checked = try CheckedCheckpoint(checkpoint, head: head)
     common.warn(checkpoint.warnings + checked.unknownWarnings)
+    if carriesFiles { common.warn(checkpoint.leftOut) }
+    if willRun {
+      try checked.checkRunnable(workers: common.workers)
+    } else {
+      common.warn(try checked.obstacleWarnings(workers: common.workers))
+    }
     try checkTokenizer(checked, common)
     try checkOutput(output, isNot: checkpoint, or: others)
     return checked
@@ -35,7 +46,8 @@ enum Inputs {
 
   /// Refuses a checkpoint whose tokenizer is broken: it would be found out much later.
   ///
-  /// A checkpoint without one can be converted all the same, with a warning.
+  /// A checkpoint without one, or with one that has more ids than the model has rows, can be converted all the
+  /// same, with a warning.
   private static func checkTokenizer(_ checked: CheckedCheckpoint, _ common: CommonOptions) throws {
     guard checked.checkpoint.hasFile("tiktoken.model") else {
       common.warn([
@@ -43,7 +55,11 @@ enum Inputs {
       ])
       return
     }
-    _ = try checked.tokenizer()
+    do {
+      _ = try checked.tokenizer()
+    } catch let error as TokenizerError where error.isMismatchWithModel {
+      common.warn(["\(error); perplexity and generate will not work"])
+    }
   }
 
   /// Refuses an output that is one of the inputs, whatever name it goes by, or a folder that holds

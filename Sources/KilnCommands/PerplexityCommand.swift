@@ -43,26 +43,31 @@ struct MeasurePerplexity: ParsableCommand {
   var against: FilePath?
 
   @Option(
+    name: .customLong("save-base"),
     help: ArgumentHelp(
       "Keep the results of the base (of MODEL, if there is none) for later comparisons.",
       valueName: "file"),
-    completion: .file(), transform: { FilePath($0) })
-  var saveBase: FilePath?
+    completion: .file(), transform: { OutputPath($0) })
+  var saveBasePath: OutputPath?
+  private var saveBase: FilePath? { saveBasePath?.path }
 
   @OptionGroup var windowing: WindowOptions
 
   @Option(
+    name: .customLong("token-log"),
     help: ArgumentHelp(
       "Write window, position, token and ln p of each scored token as CSV.",
       discussion:
         "With --against also ln p of the base, the divergence, and whether the top is the same.",
       valueName: "file"),
-    completion: .file(), transform: { FilePath($0) })
-  var tokenLog: FilePath?
+    completion: .file(), transform: { OutputPath($0) })
+  var tokenLogPath: OutputPath?
+  private var tokenLog: FilePath? { tokenLogPath?.path }
 
   @Flag(help: "Run the text token by token, as generate does: slower, by other kernels.")
   var byToken = false
 
+  @OptionGroup var headOptions: HeadOptions
   @OptionGroup var kernel: KernelOptions
   @OptionGroup var overwrite: OverwriteOptions
   @OptionGroup var common: CommonOptions
@@ -109,8 +114,13 @@ struct MeasurePerplexity: ParsableCommand {
   private func open(_ path: FilePath) throws -> CheckedCheckpoint {
     let checkpoint = try Checkpoint(path, workers: common.workers)
     guard !checkpoint.isSavedBase else { throw BaseError.notAModel(path) }
-    let checked = try CheckedCheckpoint(checkpoint)
+    return try check(checkpoint)
+  }
+
+  private func check(_ checkpoint: Checkpoint) throws -> CheckedCheckpoint {
+    let checked = try CheckedCheckpoint(checkpoint, head: headOptions.head)
     common.warn(checkpoint.warnings + checked.unknownWarnings)
+    try checked.checkRunnable(workers: common.workers)
     return checked
   }
 
@@ -120,6 +130,10 @@ struct MeasurePerplexity: ParsableCommand {
       for input in inputs {
         try Inputs.checkOutput(output, isNot: input, or: text == "-" ? [] : [FilePath(text)])
       }
+    }
+    try tokenLogPath?.check(as: .table)
+    try saveBasePath?.check(as: .saved("saved base"))
+    for output in [tokenLog, saveBase].compactMap(\.self) {
       try OutputFile.checkTarget(output, replacing: overwrite.force)
     }
   }
@@ -199,8 +213,7 @@ struct MeasurePerplexity: ParsableCommand {
         checkpoint, tokens: run.tokens, windows: run.windows, workers: common.workers)
       return (.saved(saved), nil)
     }
-    let checked = try CheckedCheckpoint(checkpoint)
-    common.warn(checkpoint.warnings + checked.unknownWarnings)
+    let checked = try check(checkpoint)
     if checkpoint.hasFile("tiktoken.model") {
       try check(tokens(of: bytes, for: checked), of: checked, run)
     }

@@ -38,12 +38,15 @@ struct Quantize: ParsableCommand {
   var source: FilePath
 
   @Argument(
-    help: "The .kiln file to write; with --shard-size, the folder.", completion: .file(),
-    transform: { FilePath($0) })
-  var output: FilePath
+    help: ArgumentHelp(
+      "The .kiln file to write; with --shard-size, the folder.", valueName: "output"),
+    completion: .file(), transform: { OutputPath($0) })
+  var outputPath: OutputPath
+  private var output: FilePath { outputPath.path }
 
   @OptionGroup var recipeOptions: RecipeOptions
   @OptionGroup var calibrationOptions: CalibrationOptions
+  @OptionGroup var headOptions: HeadOptions
 
   @Flag(help: "Print the plan with its sizes, and write nothing.")
   var dryRun = false
@@ -55,7 +58,11 @@ struct Quantize: ParsableCommand {
   func run() throws {
     let checked = try Inputs.open(
       source, for: output,
-      reading: [recipeOptions.recipe, calibrationOptions.calibration].compactMap { $0 }, common)
+      reading: [recipeOptions.recipe, calibrationOptions.calibration].compactMap { $0 },
+      willRun: calibrationOptions.calibration != nil, head: headOptions.head, common)
+    try outputPath.check(
+      as: packed.shardSize == nil ? .packedFile : .folder,
+      folderHint: "--shard-size for a folder of .kiln files")
     let calibration = try calibrationOptions.resolved(for: checked, common)
     let allocation = try allocated(checked, calibration)
     let plan = try PackingPlan(
@@ -172,6 +179,7 @@ struct RecipeOptions: ParsableArguments {
         throw FileError.tooLarge(
           path, size: file.byteCount, limit: Checkpoint.maximumParsedByteCount)
       }
+      try ForeignContent.check(file.bytes, path, as: .json)
       recipe = try Recipe(parsing: file.bytes.copy(), file: path.string)
       if let method { recipe.method = method }
     } else if let encoding = scheme.flatMap({ TensorEncoding(schemeName: $0) }) {

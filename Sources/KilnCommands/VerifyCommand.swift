@@ -76,7 +76,10 @@ struct Verify: ParsableCommand {
     let verification = try Verification(
       checkpoint, workers: common.workers, progress: printer.show)
     printer.finish()
-    common.warn(verification.model?.unknownWarnings ?? [])
+    if let model = verification.model {
+      common.warn(
+        model.unknownWarnings + model.obstacles.map { "\($0); Kiln will not run this model" })
+    }
     try report(
       verification.findings + tokenizerFindings(checkpoint, verification.model),
       tensors: verification.tensorCount, bytes: verification.byteCount)

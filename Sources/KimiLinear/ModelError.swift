@@ -8,6 +8,12 @@ package enum ModelError: KilnError, Equatable {
   case configuration(file: String, key: String, problem: String)
   /// The configuration asks for something that the runtime does not implement.
   case unsupported(file: String, key: String, found: String, supported: String)
+  /// Keys of the configuration that Kiln does not know and that may change what is computed.
+  case unknownKeys(file: String, keys: [UnknownKeys.Key])
+  /// Embeddings are tied, and there is a head that differs from them.
+  case ambiguousHead(model: String)
+  /// The embedding was chosen as the head of a model that has another one.
+  case headNotTied(model: String)
   /// A tensor that the configuration implies is not in the checkpoint.
   case missingTensor(model: String, name: String, shape: String)
   /// A tensor does not have the shape that the configuration implies.
@@ -27,7 +33,12 @@ package enum ModelError: KilnError, Equatable {
   /// A token id beyond the vocabulary.
   case tokenOutOfRange(id: Int, vocabularySize: Int)
 
-  package var category: ErrorCategory { .badData }
+  package var category: ErrorCategory {
+    if case .headNotTied = self { .usage } else { .badData }
+  }
+
+  /// Keys that are named in a message.
+  private static let maximumListed = 3
 
   package var description: String {
     switch self {
@@ -35,13 +46,28 @@ package enum ModelError: KilnError, Equatable {
       "\(file): \"\(key)\": \(problem)"
     case .unsupported(let file, let key, let found, let supported):
       "\(file): \"\(key)\" is \(found), Kiln supports \(supported)"
+    case .unknownKeys(let file, let keys):
+      "\(file): "
+        + keys.prefix(Self.maximumListed).map { "\"\($0.path)\" is \($0.value)" }
+        .joined(separator: ", ")
+        + (keys.count > Self.maximumListed ? " and \(keys.count - Self.maximumListed) more" : "")
+        + ": Kiln does not know \(keys.count == 1 ? "this key, and it" : "these keys, and they")"
+        + " may change what the model computes"
+    case .ambiguousHead(let model):
+      "\(model): \"tie_word_embeddings\" is true, but there is an lm_head.weight that differs from the"
+        + " embedding; choose with --head tied (the embedding) or --head stored (as transformers 5 does)"
+    case .headNotTied(let model):
+      "--head tied: \(model) has an lm_head.weight, and \"tie_word_embeddings\" is not true"
+    case .missingTensor(let model, "lm_head.weight", let shape):
+      "\(model): tensor \"lm_head.weight\" \(shape) is missing; if the embedding is the head, set"
+        + " \"tie_word_embeddings\" to true in config.json"
     case .missingTensor(let model, let name, let shape):
       "\(model): tensor \"\(name)\" \(shape) is missing"
     case .tensorShape(let model, let name, let found, let expected):
       "\(model): tensor \"\(name)\" has shape \(found), expected \(expected)"
     case .tensorType(let model, let name, let found):
-      "\(model): tensor \"\(name)\" is stored as \(found), expected a floating-point type or an"
-        + " integer scheme"
+      "\(model): tensor \"\(name)\" is stored as \(found), which Kiln does not compute with; expected"
+        + " BF16, F16, F32 or a scheme of .kiln files"
     case .extraTensor(let model, let name, let problem):
       "\(model): tensor \"\(name)\": \(problem)"
     case .tooLarge(let model, let needed, let available):

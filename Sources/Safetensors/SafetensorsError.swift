@@ -13,6 +13,8 @@ public enum SafetensorsError: KilnError, Equatable {
   case header(FilePath, problem: String)
   /// A tensor's entry is wrong; `problem` says what was found and expected.
   case tensor(FilePath, name: String, problem: String)
+  /// The header describes more bytes than the file has.
+  case truncated(FilePath, byteCount: Int, expected: Int)
   /// Bytes of the file that belong to no tensor, or to two.
   case coverage(FilePath, problem: String)
   /// The index is wrong.
@@ -27,13 +29,20 @@ public enum SafetensorsError: KilnError, Equatable {
   public var description: String {
     switch self {
     case .tooShort(let path, let byteCount):
-      "\(path): \(byteCount) bytes, too short for a safetensors file"
+      byteCount == 0
+        ? "\(path): is empty (0 bytes); the download did not finish, download it again"
+        : "\(path): \(byteCount) bytes, too short for a safetensors file"
     case .headerLength(let path, let declared, let limit):
       "\(path): header of \(declared) bytes, expected at most \(limit)"
+        + (limit < SafetensorsHeader.maximumByteCount
+          && declared < SafetensorsHeader.maximumByteCount
+          ? "; if it is a safetensors file, it is truncated: download it again" : "")
     case .header(let path, let problem):
       "\(path): safetensors header: \(problem)"
     case .tensor(let path, let name, let problem):
       "\(path): tensor \"\(name)\": \(problem)"
+    case .truncated(let path, let byteCount, let expected):
+      "\(path): truncated: \(byteCount) of \(expected) bytes; download it again"
     case .coverage(let path, let problem):
       "\(path): \(problem)"
     case .index(let path, let problem):

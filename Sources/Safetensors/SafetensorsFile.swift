@@ -21,13 +21,16 @@ public struct SafetensorsFile: Sendable {
 
   /// Checks a file that is mapped already.
   ///
-  /// - Throws: `SafetensorsError` or a JSON error.
+  /// - Throws: `SafetensorsError`, a JSON error, or `FileError.foreign` for what is something else.
   public init(mapped file: MappedFile) throws {
     guard file.byteCount >= 8 else {
       throw SafetensorsError.tooShort(file.path, byteCount: file.byteCount)
     }
     let declared = file.bytes.load(at: 0, as: UInt64.self)
     let limit = min(SafetensorsHeader.maximumByteCount, file.byteCount - 8)
+    if file.byteCount < 9 || file.bytes.byte(at: 8) != UInt8(ascii: "{") || declared > limit {
+      try ForeignContent.check(file.bytes, file.path, as: .tensors)
+    }
     guard let length = Int(exactly: declared), length <= limit else {
       throw SafetensorsError.headerLength(file.path, declared: declared, limit: limit)
     }

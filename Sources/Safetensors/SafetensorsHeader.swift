@@ -65,7 +65,8 @@ public struct SafetensorsHeader: Sendable, Equatable {
       (left.range.lowerBound, left.range.upperBound)
         < (right.range.lowerBound, right.range.upperBound)
     }
-    try Self.checkCoverage(entries, dataByteCount: dataByteCount, path: path)
+    try Self.checkCoverage(
+      entries, dataOffset: bytes.count + 8, dataByteCount: dataByteCount, path: path)
     self.init(entries: entries, metadata: metadata)
   }
 
@@ -132,10 +133,10 @@ public struct SafetensorsHeader: Sendable, Equatable {
     guard let byteCount = dtype.byteCount(elementCount: shape.elementCount) else {
       throw failure("\(dtype.rawValue) \(shape) is not a whole number of bytes that can be counted")
     }
-    guard offsets[0] >= 0, offsets[0] <= offsets[1], offsets[1] <= dataByteCount else {
-      throw failure(
-        "data_offsets [\(offsets[0]), \(offsets[1])] are not inside the \(dataByteCount) bytes"
-          + " of data")
+    let isForward = offsets[0] >= 0 && offsets[0] <= offsets[1]
+    // Sound offsets beyond the end mean that the file was cut: the whole header tells where it ended.
+    guard isForward, offsets[1] <= dataByteCount || offsets[1] - offsets[0] == byteCount else {
+      throw failure(outside(offsets[0], offsets[1], dataByteCount))
     }
     let range = offsets[0]..<offsets[1]
     guard range.count == byteCount else {
@@ -145,13 +146,22 @@ public struct SafetensorsHeader: Sendable, Equatable {
     return Entry(name: name, dtype: dtype, shape: shape, range: range)
   }
 
+  private static func outside(_ start: Int, _ end: Int, _ dataByteCount: Int) -> String {
+    "data_offsets [\(start), \(end)] are not inside the \(dataByteCount) bytes of data"
+  }
+
   /// Every byte of the data belongs to exactly one tensor.
   private static func checkCoverage(
-    _ entries: [Entry], dataByteCount: Int, path: FilePath
+    _ entries: [Entry], dataOffset: Int, dataByteCount: Int, path: FilePath
   ) throws {
     var end = 0
     for entry in entries {
       guard entry.range.lowerBound == end else {
+        if entry.range.upperBound > dataByteCount {
+          throw SafetensorsError.tensor(
+            path, name: entry.name.text,
+            problem: outside(entry.range.lowerBound, entry.range.upperBound, dataByteCount))
+        }
         let problem =
           entry.range.lowerBound < end
           ? "overlaps the tensor before it: begins at byte \(entry.range.lowerBound), expected \(end)"
@@ -159,6 +169,11 @@ public struct SafetensorsHeader: Sendable, Equatable {
         throw SafetensorsError.tensor(path, name: entry.name.text, problem: problem)
       }
       end = entry.range.upperBound
+    }
+    guard end <= dataByteCount else {
+      let (size, overflow) = end.addingReportingOverflow(dataOffset)
+      throw SafetensorsError.truncated(
+        path, byteCount: dataOffset + dataByteCount, expected: overflow ? end : size)
     }
     guard end == dataByteCount else {
       throw SafetensorsError.coverage(

@@ -24,8 +24,9 @@ public struct SafetensorsIndex: Sendable {
   /// - Parameters:
   ///   - bytes: The JSON text.
   ///   - path: The file, for errors.
-  /// - Throws: `SafetensorsError.index` or a JSON error.
+  /// - Throws: `SafetensorsError.index`, a JSON error, or `FileError.foreign` for what is no JSON.
   public init(parsing bytes: [UInt8], path: FilePath) throws {
+    try ForeignContent.check(bytes, path, as: .json)
     var map: [ExactString: ExactString] = [:]
     var shards = Set<ExactString>()
     var latest: ExactString?
@@ -35,7 +36,7 @@ public struct SafetensorsIndex: Sendable {
       guard key == "weight_map" else { return try scanner.skip() }
       hasMap = true
       try scanner.object { scanner, name in
-        let shard = ExactString(try scanner.string())
+        let shard = ExactString(Self.withoutDots(try scanner.string()))
         // One string for all tensors of a shard, most of which follow each other.
         if shard != latest {
           let (isNew, kept) = shards.insert(shard)
@@ -54,6 +55,14 @@ public struct SafetensorsIndex: Sendable {
     guard !map.isEmpty else { throw SafetensorsError.index(path, problem: "names no tensor") }
     shardOfTensor = map
     self.shards = shards.sorted()
+  }
+
+  /// The same name without components `.` before others: `./x` is `x`.
+  private static func withoutDots(_ shard: String) -> String {
+    guard shard.utf8.first == UInt8(ascii: ".") || shard.contains("/./") else { return shard }
+    let components = shard.split(separator: "/", omittingEmptySubsequences: false)
+    return (components.dropLast().filter { $0 != "." } + components.suffix(1))
+      .joined(separator: "/")
   }
 
   /// Refuses names that could lead out of the folder before anything is opened.
@@ -75,6 +84,7 @@ public struct SafetensorsIndex: Sendable {
     let path = folder.appending(shard)
     switch FolderBoundary(of: shard, in: folder) {
     case .inside: return path
+    case .missing where FileKind.isDanglingLink(path): throw FileError.danglingLink(path)
     case .missing: throw FileError.missing(path)
     case .outside(let target):
       throw SafetensorsError.index(

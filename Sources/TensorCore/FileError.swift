@@ -8,6 +8,10 @@ public enum FileError: KilnError, Equatable {
   case missing(FilePath)
   /// Something is there that is not a regular file: a folder, a FIFO, a device.
   case notRegular(FilePath, found: String)
+  /// The content is recognized as something else than what is to be read here.
+  case foreign(FilePath, ForeignContent, expected: ForeignContent.Purpose)
+  /// A link whose target is not there.
+  case danglingLink(FilePath)
   /// The output exists and nobody asked to replace it.
   case exists(FilePath)
   /// Another process is writing the same output.
@@ -28,8 +32,8 @@ public enum FileError: KilnError, Equatable {
   /// The kind of failure.
   public var category: ErrorCategory {
     switch self {
-    case .missing: .missingInput
-    case .notRegular, .tooLarge: .badData
+    case .missing, .danglingLink: .missingInput
+    case .notRegular, .foreign, .tooLarge: .badData
     case .exists, .busy, .outputIsInput, .cannotCreate, .noSpace: .cannotCreateOutput
     case .system, .shrank: .inputOutput
     }
@@ -42,6 +46,10 @@ public enum FileError: KilnError, Equatable {
       "\(path): no such file or folder"
     case .notRegular(let path, let found):
       "\(path): is \(found), expected a regular file"
+    case .foreign(let path, let content, let expected):
+      "\(path): is \(content), expected \(expected.description): \(content.advice)"
+    case .danglingLink(let path):
+      "\(path): is a link to a file that is not there; the download is not complete"
     case .exists(let path):
       "\(path): exists already; give --force to replace it"
     case .busy(let path):

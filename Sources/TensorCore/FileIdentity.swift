@@ -40,6 +40,11 @@ public enum FileKind: Sendable, Equatable, CustomStringConvertible {
     self.init(mode: status.st_mode)
   }
 
+  /// Whether a path is a symbolic link to something that is not there.
+  public static func isDanglingLink(_ path: FilePath) -> Bool {
+    SystemCalls.isLink(path) && FileKind(of: path) == nil
+  }
+
   init(mode: mode_t) {
     switch mode & S_IFMT {
     case S_IFREG: self = .regular

@@ -4,18 +4,22 @@ import JSON
 import TensorCore
 
 /// The 256 ids behind the ordinary tokens: marks for the beginning of a text, for turns of a
-/// conversation and the like.
+/// conversation and the like; and tokens that were added behind those.
 ///
-/// `tokenizer_config.json` names some of them in `added_tokens_decoder`; the others are called
-/// `<|reserved_token_ID|>`.
+/// `tokenizer_config.json` names them in `added_tokens_decoder`; of the 256, the others are called
+/// `<|reserved_token_ID|>`. Added ids may leave gaps, which stand for nothing.
 struct SpecialTokens: Sendable {
-  /// How many there are.
+  /// How many are reserved.
   static let count = 256
 
-  /// The ids.
+  /// The ids: the reserved ones, and all up to the last that was added.
   let ids: Range<Int>
-  /// The name of each, in the order of the ids.
-  let names: [String]
+  /// The reserved ids.
+  private let reserved: Range<Int>
+  /// The name of each reserved id, in the order of the ids.
+  private let names: [String]
+  /// The names of ids that were added behind them.
+  private let added: [Int: String]
   /// The names as bytes, in the order of the bytes.
   private let sorted: [Entry]
   /// Whether a name begins with this byte.
@@ -35,28 +39,41 @@ struct SpecialTokens: Sendable {
   /// - Throws: `JSONError`, or `TokenizerError` if a key is not one of the ids or two names are
   ///   the same.
   init(configuration: [UInt8]?, file: String, vocabulary: Vocabulary) throws {
-    ids = vocabulary.count..<vocabulary.count + Self.count
-    var names = ids.map { "<|reserved_token_\($0)|>" }
+    let reserved = vocabulary.count..<vocabulary.count + Self.count
+    let possible = reserved.lowerBound..<VocabularyReader.rankLimit + Self.count
+    var added: [Int: String] = [:]
+    var names = reserved.map { "<|reserved_token_\($0)|>" }
     if let configuration {
       let root = JSONField(file: file, root: try JSONValue(parsing: configuration, file: file))
       _ = try root.object()
       for (key, field) in try root["added_tokens_decoder"].ifPresent?.object() ?? [] {
         let name = try field["content"].string()
-        guard let id = Self.id(key.text) else { throw Self.notSpecial(key, ids, file: file) }
-        if id < ids.lowerBound {
+        guard let id = Self.id(key.text), id < possible.upperBound else {
+          throw Self.notSpecial(key, possible, file: file)
+        }
+        if id < reserved.lowerBound {
           // Some tools list ordinary tokens too. Harmless if they say what is so anyway.
           guard vocabulary.token(rank: id).elementsEqual(name.utf8) else {
-            throw Self.notSpecial(key, ids, file: file)
+            throw Self.notSpecial(key, possible, file: file)
           }
           continue
         }
-        guard ids.contains(id) else { throw Self.notSpecial(key, ids, file: file) }
         guard !name.isEmpty else { throw TokenizerError.emptySpecialToken(file: file, id: id) }
-        names[id - ids.lowerBound] = name
+        if reserved.contains(id) {
+          names[id - reserved.lowerBound] = name
+        } else {
+          added[id] = name
+        }
       }
     }
+    self.reserved = reserved
     self.names = names
-    sorted = try Self.sort(names, firstID: ids.lowerBound, file: file)
+    self.added = added
+    ids = reserved.lowerBound..<max(reserved.upperBound, (added.keys.max() ?? 0) + 1)
+    sorted = try Self.sort(
+      zip(reserved, names).map { (id: $0, name: $1) }
+        + added.sorted { $0.key < $1.key }.map { (id: $0.key, name: $0.value) },
+      file: file)
     var canBegin = [Bool](repeating: false, count: 256)
     for entry in sorted { if let first = entry.name.first { canBegin[Int(first)] = true } }
     self.canBegin = canBegin
@@ -64,7 +81,13 @@ struct SpecialTokens: Sendable {
 
   /// The name of a special token; nil if the id is not one.
   func name(of id: Int) -> String? {
-    ids.contains(id) ? names[id - ids.lowerBound] : nil
+    reserved.contains(id) ? names[id - reserved.lowerBound] : added[id]
+  }
+
+  /// The id of a name; nil if no token has it.
+  func id(of name: String) -> Int? {
+    let name = Array(name.utf8)
+    return sorted.first { $0.name == name }?.id
   }
 
   /// The leftmost name in a text at or after `start`; where two begin there, the longer one.
@@ -112,17 +135,18 @@ struct SpecialTokens: Sendable {
   }
 
   private static func sort(
-    _ names: [String], firstID: Int, file: String
+    _ names: [(id: Int, name: String)], file: String
   ) throws(TokenizerError) -> [Entry] {
     // In the order of the ids most names are sorted already.
-    let sorted = zip(firstID..., names).map { Entry(name: Array($1.utf8), id: $0) }.sorted {
+    let sorted = names.map { Entry(name: Array($0.name.utf8), id: $0.id) }.sorted {
       // Of names that are the same, the first id stands first.
       $0.name == $1.name ? $0.id < $1.id : $0.name.lexicographicallyPrecedes($1.name)
     }
     let duplicates = zip(sorted, sorted.dropFirst()).filter { $0.name == $1.name }
     if let (first, second) = duplicates.min(by: { $0.1.id < $1.1.id }) {
       throw .duplicateSpecialToken(
-        file: file, name: names[second.id - firstID], id: second.id, firstID: first.id)
+        file: file, name: String(decoding: second.name, as: UTF8.self), id: second.id,
+        firstID: first.id)
     }
     return sorted
   }

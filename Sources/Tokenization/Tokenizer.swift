@@ -4,7 +4,8 @@ import TensorCore
 
 /// Translates text to token ids and back, exactly as `tiktoken` does with a Kimi vocabulary.
 ///
-/// Ids below the number of ranks are ordinary tokens, the 256 ids behind them special ones. A text
+/// Ids below the number of ranks are ordinary tokens, the 256 ids behind them special ones, and tokens that were
+/// added later follow those. A text
 /// is cut into pieces by ``PreTokenizer``, and each piece is encoded by itself. Tokens are bytes and
 /// need not be UTF-8: a character may be spread over two of them.
 package struct Tokenizer: Sendable {
@@ -33,7 +34,7 @@ package struct Tokenizer: Sendable {
     }
   }
 
-  /// How many ids there are: ordinary tokens and special ones.
+  /// One more than the last id: ordinary tokens, special ones, and those that were added.
   package var vocabularySize: Int { specials.ids.upperBound }
 
   /// The ids of a text.
@@ -94,6 +95,16 @@ package struct Tokenizer: Sendable {
       }
     }
     return bytes
+  }
+
+  /// Whether there is a token of that id.
+  package func hasToken(_ id: Int) -> Bool {
+    (0..<vocabulary.count).contains(id) || specials.name(of: id) != nil
+  }
+
+  /// The id of a special token; nil if none has that name.
+  package func id(ofSpecial name: String) -> Int? {
+    specials.id(of: name)
   }
 
   /// The name of a special token; nil if the id is not one.

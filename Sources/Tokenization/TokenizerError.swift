@@ -27,6 +27,11 @@ package enum TokenizerError: KilnError, Equatable {
   /// No token has this id.
   case unknownID(Int, known: ClosedRange<Int>)
 
+  /// Whether the files themselves are sound, and only ask for more than the model has.
+  package var isMismatchWithModel: Bool {
+    if case .vocabularyTooSmall = self { true } else { false }
+  }
+
   package var category: ErrorCategory { .badData }
 
   package var description: String {

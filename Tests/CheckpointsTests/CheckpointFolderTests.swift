@@ -30,10 +30,15 @@ import Testing
       ]
       #expect(single.files.map(\.name) == carried)
       #expect(sharded.files.map(\.name) == carried)
+      #expect(file.files.map(\.name) == carried && file.leftOut.isEmpty)
+      // One shard of several is not the checkpoint: what else is there may not be its own.
+      let shard = try Checkpoint(
+        folder.path.appending("sharded/model-00001-of-00005.safetensors"))
       #expect(
-        file.files.map(\.name).sorted() == [
+        shard.files.map(\.name).sorted() == [
           "config.json", "tiktoken.model", "tokenizer_config.json",
         ])
+      #expect(shard.leftOut.count == 1 && shard.leftOut[0].contains("LICENSE, empty.txt"))
     }
   }
 
@@ -141,7 +146,12 @@ import Testing
           "LICENSE", "alias.txt", "caf\u{E9} \u{1F600}.txt", "config.json", "empty.txt",
           "tiktoken.model", "tokenizer_config.json",
         ])
-      #expect(checkpoint.warnings.count == 1 && checkpoint.warnings[0].contains("notes.txt"))
+      #expect(checkpoint.warnings.count == 1 && checkpoint.warnings[0].contains("y.kiln"))
+      let leftOut = checkpoint.leftOut.joined(separator: "\n")
+      #expect(checkpoint.leftOut.count == 3)
+      for name in ["notes.txt", "sub", "old.bin, pytorch_model.bin.index.json, x.gguf"] {
+        #expect(leftOut.contains(name), "\(leftOut)")
+      }
       #expect(try checkpoint.contents(of: "alias.txt") == Array("free\r\n".utf8))
       #expect(try checkpoint.contentsIfPresent(of: "nothing") == nil)
       #expect(throws: CheckpointError.missingFile(path, name: "nothing")) {

@@ -33,6 +33,44 @@ struct ConvertTests {
       .filter { $0.hasSuffix(".safetensors") }.sorted().map { scratch.url("\(folder)/\($0)") }
   }
 
+  @Test("what belongs to a checkpoint comes along by the path of its file as by that of its folder")
+  func carriedFiles() throws {
+    try scratch.nano()
+    let carried = ["chat_template.jinja", "generation_config.json", "tokenization_kimi.py"]
+    for name in carried { try scratch.write("{}", to: "model/\(name)") }
+    try FileManager.default.createDirectory(
+      at: scratch.url("model/assets"), withIntermediateDirectories: false)
+    for source in ["model", "model/model.safetensors"] {
+      let result = try expectSuccess(["convert", source, "a.kiln", "--force"], in: scratch.folder)
+      #expect(
+        result.warnings.count == 1 && result.warnings[0].contains("assets"), "\(result.errors)")
+      try expectSuccess(["convert", "a.kiln", "back", "--force"], in: scratch.folder)
+      let names = try FileManager.default.contentsOfDirectory(atPath: scratch.path("back"))
+      #expect(Set(carried).isSubset(of: names), "\(names)")
+    }
+    // One file of two is not the checkpoint: what it leaves behind is said.
+    try scratch.link(Fixture.packed(), as: "model/other.kiln")
+    let result = try expectSuccess(
+      ["convert", "model/model.safetensors", "b.kiln"], in: scratch.folder)
+    #expect(result.warnings.contains { $0.contains("chat_template.jinja") }, "\(result.errors)")
+    // A command that writes no checkpoint has nothing to leave behind.
+    #expect(try expectSuccess(["inspect", "model"], in: scratch.folder).warnings.count == 1)
+  }
+
+  @Test("an export in float32 says so, and is the same model")
+  func exportedType() throws {
+    try scratch.link(Fixture.quantized(), as: "int4.kiln")
+    let before = try Data(contentsOf: Fixture.nano.appendingPathComponent("config.json"))
+    for (options, type) in [([], "float32"), (["--dtype", "bf16"], "bfloat16")] {
+      try expectSuccess(["convert", "int4.kiln", "out", "--force"] + options, in: scratch.folder)
+      let text = try String(contentsOf: scratch.url("out/config.json"), encoding: .utf8)
+      #expect(
+        text
+          == String(decoding: before, as: UTF8.self).replacing(
+            "\"dtype\": \"bfloat16\"", with: "\"dtype\": \"\(type)\""))
+    }
+  }
+
   @Test("there and back again, in one file and in shards, every byte is the same")
   func roundTrip() throws {
     let model = try scratch.nano()

@@ -103,6 +103,58 @@ struct GenerateTests {
       ["generate", "model", "--prompt", "x"], Code.badData, naming: "eos_token_id", in: scratch)
   }
 
+  @Test("end tokens of generation_config.json take the place of those of config.json")
+  func generationConfiguration() throws {
+    let free = try #require(try generate("--json").json()["tokens"] as? [Int])
+    let model = URL(fileURLWithPath: try scratch.nano())
+    func ended(_ text: String, as name: String = "generation_config.json") throws -> [String: Any] {
+      try scratch.write(text, to: "model/\(name)")
+      return try generate("--json", model: model).json()
+    }
+    for (text, tokens, count) in [
+      ("{\"eos_token_id\": \(free[3])}", [free[3]], 4),
+      ("{\"eos_token_id\": [1794, \(free[2])]}", [1794, free[2]], 3),
+      ("{\"eos_token_id\": null, \"top_k\": 3}", [1794], free.count), ("{}", [1794], free.count),
+    ] {
+      let document = try ended(text)
+      #expect(document["end_tokens"] as? [Int] == tokens.sorted(), "\(text)")
+      #expect((document["tokens"] as? [Int])?.count == count, "\(text)")
+    }
+    #expect(
+      try ended("{\"eos_token_id\": 5}")["end_tokens_from"] as? String == "generation_config.json")
+    // They are part of a packed model, too.
+    try scratch.write("{\"eos_token_id\": [\(free[3])]}", to: "model/generation_config.json")
+    try expectSuccess(["convert", "model", "a.kiln"], in: scratch.folder)
+    let packed = try generate("--json", model: scratch.url("a.kiln")).json()
+    #expect(packed["ended_by"] as? String == "end_token")
+    // Neither an id of the vocabulary nor a list of such.
+    for bad in ["2048", "[1, 99999]", "\"<end>\"", "[[1]]", "-1", "1.5"] {
+      try scratch.write("{\"eos_token_id\": \(bad)}", to: "model/generation_config.json")
+      try expectFailure(
+        ["generate", "model", "--prompt", "x"], Code.badData, naming: "generation_config.json",
+        "eos_token_id", in: scratch)
+    }
+  }
+
+  @Test("the end token of the tokenizer is taken where no id is given")
+  func tokenizerEndToken() throws {
+    let model = URL(
+      fileURLWithPath: try scratch.nano(changing: "config.json", "tokenizer_config.json"))
+    try scratch.replace("\"eos_token_id\": 1794,", with: "", in: "model/config.json")
+    for text in ["\"[EOS]\"", "{\"content\": \"[EOS]\"}"] {
+      try scratch.write(
+        "{\"added_tokens_decoder\": {\"1800\": {\"content\": \"[EOS]\"}}, \"eos_token\": \(text)}",
+        to: "model/tokenizer_config.json")
+      let document = try generate("--json", "--max-tokens", "2", model: model).json()
+      #expect(document["end_tokens"] as? [Int] == [1800])
+      #expect(document["end_tokens_from"] as? String == "tokenizer_config.json")
+    }
+    try scratch.write("{\"eos_token\": \"<none>\"}", to: "model/tokenizer_config.json")
+    let result = try generate("--json", "--max-tokens", "2", model: model)
+    #expect(result.warnings.contains { $0.contains("eos_token") })
+    #expect(try result.json()["end_tokens"] as? [Int] == [])
+  }
+
   @Test(
     "what makes no sense is refused",
     arguments: [

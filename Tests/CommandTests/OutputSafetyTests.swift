@@ -41,21 +41,21 @@ struct OutputSafetyTests {
 
   @Test("an output that exists is refused, also by a dry run, and replaced by force")
   func existing() throws {
-    try scratch.write("precious", to: "out.kiln")
+    try scratch.write("precious", to: "out")
     try files.createDirectory(at: scratch.url("folder"), withIntermediateDirectories: false)
-    for command in commands(writing: "out.kiln") { try expectRefusal(command, naming: "out.kiln") }
+    for command in commands(writing: "out") { try expectRefusal(command, naming: "out") }
     for command in commands(writing: "folder") { try expectRefusal(command, naming: "folder") }
     try expectRefusal(["convert", "in.kiln", "folder"], naming: "folder")
     try expectRefusal(["convert", "in.kiln", "folder", "--dry-run"], naming: "folder")
-    try expectRefusal(["convert", "model", "out.kiln", "--dry-run"], naming: "out.kiln")
+    try expectRefusal(["convert", "model", "out", "--dry-run"], naming: "out")
     // A folder is never replaced by a file, nor a file by a folder.
     for command in commands(writing: "folder") {
       try expectRefusal(command + ["--force"], naming: "folder")
     }
     try expectRefusal(["convert", "in.kiln", "text.txt", "--force"], naming: "text.txt")
-    for command in commands(writing: "out.kiln") {
+    for command in commands(writing: "out") {
       try expectSuccess(command + ["--force"], in: scratch.folder)
-      #expect(try Data(contentsOf: scratch.url("out.kiln")) != Data("precious".utf8))
+      #expect(try Data(contentsOf: scratch.url("out")) != Data("precious".utf8))
     }
     try expectSuccess(["convert", "in.kiln", "folder/", "--force"], in: scratch.folder)
     #expect(files.fileExists(atPath: scratch.path("folder/model.safetensors")))

@@ -28,7 +28,7 @@ func export(
   _ source: FilePath, to output: FilePath, dtype: DType = .f32, shardByteCount: Int = 1 << 40,
   threads: Int = 2
 ) throws {
-  let export = SafetensorsExport(
+  let export = try SafetensorsExport(
     try CheckedCheckpoint(try Checkpoint(source)), dtype: dtype, shardByteCount: shardByteCount,
     workers: Workers(count: threads))
   _ = try export.run(to: output, replacing: false, progress: { _ in })

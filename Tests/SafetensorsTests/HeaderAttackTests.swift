@@ -140,6 +140,19 @@ import Testing
     #expect(try refusal(entry("a", "F6_E2M3", [3], 0, 3), data: 3).contains("whole number"))
   }
 
+  @Test func `a file that was cut is told with both sizes`() throws {
+    let whole = RawSafetensors.file(bytesOf: [("a", 40), ("b", 60)])
+    for missing in [1, 60, 99, 100] {
+      let error = try refusal(Array(whole.dropLast(missing)))
+      guard case SafetensorsError.truncated(_, whole.count - missing, whole.count)? = error else {
+        Issue.record("\(String(describing: error))")
+        continue
+      }
+    }
+    // Cut within the header.
+    #expect("\(try refusal(Array(whole.prefix(40))).map { "\($0)" } ?? "")".contains("truncated"))
+  }
+
   @Test func `offsets outside the data and backwards are refused`() throws {
     for (start, end) in [(0, 9), (8, 9), (5, 4), (-1, 3), (-4, 0), (9, 9), (Int.max, Int.max)] {
       #expect(try refusal(entry("a", [4], start, end), data: 8).contains("not inside the 8 bytes"))

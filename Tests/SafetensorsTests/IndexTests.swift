@@ -34,11 +34,19 @@ import Testing
   }
 
   @Test(arguments: [
-    "../x.safetensors", "..", ".", "", "/etc/passwd", "a/../../x", "a/..", "./x", "a//b", "a/",
+    "../x.safetensors", "..", ".", "", "/etc/passwd", "a/../../x", "a/..", "a/.", "./", "./../x",
+    "a/./../x", "a//b", "a/",
     "/", "x\\u0000y", "../checkpoint_evil/x",
   ])
   func `names that lead out of the folder are refused before anything is opened`(shard: String) {
     #expect(throws: SafetensorsError.self) { try index(#"{"weight_map":{"a":"\#(shard)"}}"#) }
+  }
+
+  @Test func `a dot before a name is no other name`() throws {
+    let index = try index(
+      #"{"weight_map":{"a":"./1.safetensors","b":"1.safetensors","c":"s/./2","d":"././s/2"}}"#)
+    #expect(index.shards == ["1.safetensors", "s/2"])
+    #expect(index.shardOfTensor["a"] == "1.safetensors")
   }
 
   @Test func `shard names are compared as bytes`() throws {

@@ -62,11 +62,26 @@ struct SpecialTokenTests {
     #expect(try tokenizer.encode("  x", allowSpecial: true) == [256, 257])
   }
 
-  @Test(arguments: ["513", "-1", "", "257 ", "+257", "0257", "x", "99999999999999999999", "0x101"])
+  @Test func tokensMayBeAddedBehindTheReservedOnes() throws {
+    let tokenizer = try tokenizer(["257": "[BOS]", "513": "<tool>", "600": "<end>"])
+    #expect(tokenizer.vocabularySize == 601)
+    #expect(tokenizer.name(ofSpecial: 513) == "<tool>" && tokenizer.name(ofSpecial: 514) == nil)
+    #expect(tokenizer.id(ofSpecial: "<end>") == 600 && tokenizer.id(ofSpecial: "<none>") == nil)
+    #expect(tokenizer.hasToken(600) && tokenizer.hasToken(97) && !tokenizer.hasToken(599))
+    #expect(try tokenizer.encode("a<tool><end>", allowSpecial: true) == [97, 513, 600])
+    #expect(try tokenizer.encode("<tool>") == "<tool>".utf8.map { Int($0) })
+    #expect(try tokenizer.decode([513, 600]) == Array("<tool><end>".utf8))
+    #expect(throws: TokenizerError.self) { try tokenizer.decode([514]) }
+    #expect(throws: TokenizerError.self) { try self.tokenizer(["513": "[X]", "257": "[X]"]) }
+  }
+
+  @Test(arguments: [
+    "16777472", "-1", "", "257 ", "+257", "0257", "x", "99999999999999999999", "0x101",
+  ])
   func aKeyThatIsNoID(key: String) {
     #expect(
       throws: TokenizerError.notASpecialToken(
-        file: "tokenizer_config.json", key: key, expected: 257...512)
+        file: "tokenizer_config.json", key: key, expected: 257...16_777_471)
     ) {
       try tokenizer([key: "[X]"])
     }
@@ -78,7 +93,7 @@ struct SpecialTokenTests {
     #expect(tokenizer.name(ofSpecial: 256) == nil)
     #expect(
       throws: TokenizerError.notASpecialToken(
-        file: "tokenizer_config.json", key: "97", expected: 257...512)
+        file: "tokenizer_config.json", key: "97", expected: 257...16_777_471)
     ) {
       try self.tokenizer(["97": "b"])
     }

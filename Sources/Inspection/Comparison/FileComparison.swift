@@ -42,8 +42,11 @@ struct FileComparison {
   /// What the two documents say differently, whatever their order and spacing.
   private static func configurationProblems(_ left: Checkpoint, _ right: Checkpoint) -> [String] {
     do {
+      // Where tensors are stored in other types, the type that is named for them is another one, too.
+      let isStoredAlike =
+        Set(left.storedTensors.map(\.encoding)) == Set(right.storedTensors.map(\.encoding))
       let (left, right) = (try left.configuration(), try right.configuration())
-      var differences = Differences()
+      var differences = Differences(ignored: isStoredAlike ? [] : ["dtype", "torch_dtype"])
       compare(left.value ?? .null, right.value ?? .null, path: "", into: &differences)
       return differences.listed
         + (differences.unlisted == 0 ? [] : ["\(differences.unlisted) more differences"])
@@ -54,6 +57,8 @@ struct FileComparison {
 
   /// What two documents say differently; a hostile one could fill the memory with it.
   private struct Differences {
+    /// Keys whose values need not agree, in whatever object.
+    let ignored: Set<ExactString>
     var listed: [String] = []
     var unlisted = 0
 
@@ -71,7 +76,7 @@ struct FileComparison {
         rightMembers.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
       let keys = Set(leftMembers.map(\.key))
       let prefix = path.isEmpty ? "" : path + "."
-      for member in leftMembers {
+      for member in leftMembers where !problems.ignored.contains(member.key) {
         let place = prefix + member.key.text
         guard let other = values[member.key] else {
           problems.append("\"\(place)\" is \(short(member.value)), against nothing")
@@ -79,7 +84,8 @@ struct FileComparison {
         }
         compare(member.value, other, path: place, into: &problems)
       }
-      for member in rightMembers where !keys.contains(member.key) {
+      for member in rightMembers
+      where !keys.contains(member.key) && !problems.ignored.contains(member.key) {
         problems.append(
           "\"\(prefix + member.key.text)\" is missing, against \(short(member.value))")
       }

@@ -64,6 +64,7 @@ struct Bench: ParsableCommand {
     completion: .directory, transform: { FilePath($0) })
   var scratch: FilePath?
 
+  @OptionGroup var headOptions: HeadOptions
   @OptionGroup var kernel: KernelOptions
   @OptionGroup var common: CommonOptions
 
@@ -81,8 +82,9 @@ struct Bench: ParsableCommand {
 
   func run() throws {
     let checkpoint = try Checkpoint(model.model, workers: common.workers)
-    let checked = try CheckedCheckpoint(checkpoint)
+    let checked = try CheckedCheckpoint(checkpoint, head: headOptions.head)
     common.warn(checkpoint.warnings + checked.unknownWarnings)
+    try checked.checkRunnable(workers: common.workers)
     let text = try tokens(of: checked)
     var report = BenchReport(
       model: model.model.string, threads: common.workers.count, repeats: repeats,

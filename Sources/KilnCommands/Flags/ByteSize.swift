@@ -5,6 +5,8 @@ import ArgumentParser
 /// A number of bytes on the command line: `5GB`, `500MiB`, `1000000`.
 struct ByteSize: ExpressibleByArgument {
   let byteCount: Int
+  /// As it was written.
+  let text: String
 
   init?(argument: String) {
     let units = [
@@ -17,5 +19,6 @@ struct ByteSize: ExpressibleByArgument {
     let (product, overflow) = number.multipliedReportingOverflow(by: unit)
     guard !overflow, product > 0 else { return nil }
     byteCount = product
+    text = argument
   }
 }

@@ -53,7 +53,15 @@ struct PackedOutputOptions: ParsableArguments {
       "Go on where an earlier run was killed, and keep what is there if this one is interrupted.")
   var resume = false
 
+  /// Smaller shards than this would be a file for nearly every tensor.
+  private static let leastShardByteCount = 64_000
+
   func validate() throws {
+    if let shardSize, shardSize.byteCount < Self.leastShardByteCount {
+      throw ValidationError(
+        "--shard-size \(shardSize.text): \(shardSize.byteCount) bytes would be a file for nearly every"
+          + " tensor; give at least 64KB, and a unit, such as 5GB")
+    }
     if shards != nil, shardSize == nil {
       throw ValidationError("--shards needs --shard-size, which decides how many there are")
     }

@@ -49,7 +49,18 @@ struct Inspect: ParsableCommand {
     let checkpoint = try Checkpoint(model.model, workers: common.workers)
     common.warn(checkpoint.warnings)
     let checked = try describe(checkpoint)
-    if let checked { common.warn(checked.unknownWarnings) }
+    if let checked {
+      common.warn(
+        try checked.unknownWarnings + checked.obstacleWarnings(workers: common.workers))
+      let others = checked.unknownKeys.others
+      if !others.isEmpty {
+        common.note([
+          "\(checked.unknownKeys.file): keys that Kiln does not know, and that do not look as if they"
+            + " mattered: " + others.prefix(10).map(\.path).joined(separator: ", ")
+            + (others.count > 10 ? " and \(others.count - 10) more" : "")
+        ])
+      }
+    }
     let listing = try TensorListing(
       checkpoint, checked: checked, filter: filter, isListed: tensors || stats,
       hasStatistics: stats, workers: common.workers, progress: common.progressPrinter())
@@ -88,16 +99,5 @@ struct Inspect: ParsableCommand {
         "path": .string(checkpoint.path.string), "kind": .string(checkpoint.kind.rawValue),
         "files": .integer(count), "file_bytes": .integer(bytes),
       ])
-  }
-}
-
-extension CheckedCheckpoint {
-  /// A line about tensors that the configuration does not imply.
-  var unknownWarnings: [String] {
-    guard let first = unknownTensors.first else { return [] }
-    let subject =
-      unknownTensors.count == 1
-      ? "tensor \"\(first)\" is" : "\(unknownTensors.count) tensors, such as \"\(first)\", are"
-    return ["\(checkpoint.path): \(subject) not part of the architecture: kept but not used"]
   }
 }

@@ -90,6 +90,11 @@ extension ModelConfiguration {
     if root["rope_scaling"].isPresent {
       try require(root["rope_scaling"], false, "null (no rotary embedding)")
     }
+    for rotary in ["rope_type", "type"] {
+      if let type = try root["rope_parameters"][rotary].ifPresent?.string() {
+        try require(root["rope_parameters"][rotary], type == "default", "\"default\"")
+      }
+    }
     if let predicted = try root["num_nextn_predict_layers"].ifPresent?.integer(in: 0...Int.max) {
       try require(root["num_nextn_predict_layers"], predicted == 0, "0")
     }
@@ -106,9 +111,18 @@ extension ModelConfiguration {
 
   private static func linearAttentionLayers(_ root: JSONField, count: Int) throws -> [Bool] {
     if root["linear_attn_config"].isPresent {
-      return try listedLayers(root["linear_attn_config"], count: count)
+      let listed = try listedLayers(root["linear_attn_config"], count: count)
+      if root["layer_types"].isPresent, try typedLinearLayers(root, count: count) != listed {
+        throw ModelError.configuration(
+          file: root.file, key: "layer_types", problem: "contradicts linear_attn_config")
+      }
+      return listed
     }
-    return try typedLayers(
+    return try typedLinearLayers(root, count: count)
+  }
+
+  private static func typedLinearLayers(_ root: JSONField, count: Int) throws -> [Bool] {
+    try typedLayers(
       root["layer_types"], count: count, yes: "linear_attention", no: "full_attention")
   }
 
@@ -141,7 +155,7 @@ extension ModelConfiguration {
       return try typedLayers(root["mlp_layer_types"], count: count, yes: "sparse", no: "dense")
     }
     // A model without experts may leave their number out, or give 0.
-    guard let experts = first(of: root, "num_experts", "num_local_experts").ifPresent,
+    guard let experts = try agreed(of: root, "num_experts", "num_local_experts").ifPresent,
       try experts.integer(in: 0...(1 << 20)) > 0
     else { return [Bool](repeating: false, count: count) }
     let dense = try root["first_k_dense_replace"].ifPresent?.integer(in: 0...Int.max) ?? 0
@@ -173,7 +187,11 @@ extension ModelConfiguration {
     let section = root["linear_attn_config"]
     func size(_ released: String, _ other: String) throws -> Int {
       let field = section.isPresent ? section[released] : root[other]
-      return try field.integer(in: 1...(1 << 16))
+      let size = try field.integer(in: 1...(1 << 16))
+      if let second = root[other].ifPresent, try second.integer(in: 1...(1 << 16)) != size {
+        throw ModelError.contradiction(field, second)
+      }
+      return size
     }
     return LinearAttention(
       heads: try size("num_heads", "linear_num_heads"),
@@ -201,13 +219,13 @@ extension ModelConfiguration {
 
   /// What implementations have different defaults for must be there: a guess would compute something.
   private static func experts(_ root: JSONField) throws -> Experts {
-    let count = try first(of: root, "num_experts", "num_local_experts").integer(in: 1...(1 << 20))
+    let count = try agreed(of: root, "num_experts", "num_local_experts").integer(in: 1...(1 << 20))
     let usesGroups = try root["use_grouped_topk"].ifPresent?.bool() ?? true
-    let groupField = first(of: root, "num_expert_group", "n_group")
+    let groupField = try agreed(of: root, "num_expert_group", "n_group")
     let groups = usesGroups ? try groupField.ifPresent?.integer(in: 1...count) ?? 1 : 1
     let chosenField = root["topk_group"]
     let chosen = usesGroups ? try chosenField.ifPresent?.integer(in: 1...groups) ?? 1 : 1
-    let perTokenField = first(of: root, "num_experts_per_token", "num_experts_per_tok")
+    let perTokenField = try agreed(of: root, "num_experts_per_token", "num_experts_per_tok")
     let perToken = try perTokenField.integer(in: 1...count)
     guard count % groups == 0, groups == 1 || count / groups >= 2 else {
       throw ModelError.configuration(
@@ -226,16 +244,36 @@ extension ModelConfiguration {
     }
     return Experts(
       count: count, perToken: perToken,
-      shared: try first(of: root, "num_shared_experts", "n_shared_experts")
+      shared: try agreed(of: root, "num_shared_experts", "n_shared_experts")
         .integer(in: 0...(1 << 16)),
       width: try root["moe_intermediate_size"].integer(in: dimensions),
       groups: groups, groupsPerToken: chosen,
-      renormalizes: try first(of: root, "moe_renormalize", "norm_topk_prob").bool(),
+      renormalizes: try agreed(of: root, "moe_renormalize", "norm_topk_prob").bool(),
       scalingFactor: Float(factor))
   }
+}
+
+/// The field under the first of several names of one thing that has a value, which must be the value of all;
+/// under the first name if none has.
+private func agreed(of root: JSONField, _ names: String...) throws -> JSONField {
+  let present = names.map { root[$0] }.filter(\.isPresent)
+  guard let first = present.first else { return root[names[0]] }
+  if let other = present.first(where: { $0.value != first.value }) {
+    throw ModelError.contradiction(first, other)
+  }
+  return first
 }
 
 /// The field under the first of several names that has a value; under the first name if none has.
 private func first(of root: JSONField, _ names: String...) -> JSONField {
   names.lazy.map { root[$0] }.first { $0.isPresent } ?? root[names[0]]
+}
+
+extension ModelError {
+  /// Two keys that mean the same have other values.
+  fileprivate static func contradiction(_ first: JSONField, _ second: JSONField) -> ModelError {
+    .configuration(
+      file: second.file, key: second.path,
+      problem: "is \(second.shortValue), but \"\(first.path)\" is \(first.shortValue)")
+  }
 }

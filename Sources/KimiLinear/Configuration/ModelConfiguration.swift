@@ -16,7 +16,7 @@ package struct ModelConfiguration: Sendable, Equatable {
   /// Epsilon of the RMSNorms but those of the latents.
   package let normEpsilon: Float
   /// Whether the head is the embedding matrix.
-  package let tiesEmbeddings: Bool
+  package fileprivate(set) var tiesEmbeddings: Bool
   /// Kimi Delta Attention; nil if no layer has it.
   package let linearAttention: LinearAttention?
   /// Multi-head Latent Attention; nil if no layer has it.
@@ -97,6 +97,13 @@ package struct ModelConfiguration: Sendable, Equatable {
 
   /// The key and query latents' own epsilon, whatever `rms_norm_eps` says.
   package static let latentNormEpsilon: Float = 1e-6
+
+  /// The same with another head than the document says.
+  package func with(_ head: HeadChoice) -> ModelConfiguration {
+    var configuration = self
+    configuration.tiesEmbeddings = head == .tied
+    return configuration
+  }
 
   /// Layers with Kimi Delta Attention.
   package var linearLayerCount: Int { layers.count { $0.isLinearAttention } }

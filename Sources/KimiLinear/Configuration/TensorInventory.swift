@@ -34,14 +34,26 @@ package struct TensorInventory: Sendable {
     }
   }
 
-  /// Checks that all tensors are there, with their shapes, in types that can be computed with.
+  /// What a checkpoint has besides what is expected, or in another form.
+  package struct Findings: Sendable {
+    /// Names of tensors that the configuration does not imply.
+    package fileprivate(set) var unknown: [ExactString] = []
+    /// Tensors in floating-point types that are not computed with, as `ModelError.tensorType`; the first few.
+    package fileprivate(set) var uncomputable: [ModelError] = []
+  }
+
+  /// Tensors of a type that is not computed with, which are listed.
+  private static let maximumUncomputable = 8
+
+  /// Checks that all tensors are there, with their shapes, as floating-point numbers.
   ///
   /// - Parameters:
   ///   - tensors: What the checkpoint has.
   ///   - model: Its name in errors.
-  /// - Returns: Names of tensors that the configuration does not imply.
+  /// - Returns: What is no reason to refuse it.
   /// - Throws: `ModelError` that names the first tensor that is wrong.
-  package func check(_ tensors: ModelTensors, model: String) throws -> [ExactString] {
+  package func check(_ tensors: ModelTensors, model: String) throws -> Findings {
+    var findings = Findings()
     var expectedCount = 0
     try forEach { entry in
       guard let stored = tensors[entry.name] else {
@@ -58,15 +70,21 @@ package struct TensorInventory: Sendable {
           model: model, name: entry.name.text, found: shape.description, expected: "\(entry.shape)")
       }
       if case .plain(let dtype) = stored.encoding, !dtype.isComputable {
-        throw ModelError.tensorType(model: model, name: entry.name.text, found: dtype.rawValue)
+        let error = ModelError.tensorType(
+          model: model, name: entry.name.text, found: dtype.rawValue)
+        // Weights of a wider or narrower type are weights; integers are something else.
+        guard dtype.isFloatingPoint else { throw error }
+        if findings.uncomputable.count < Self.maximumUncomputable {
+          findings.uncomputable.append(error)
+        }
       }
     }
     // What is expected is there, each under a name of its own; so equal numbers leave nothing over.
-    guard tensors.tensors.count > expectedCount else { return [] }
+    guard tensors.tensors.count > expectedCount else { return findings }
     var expected = Set<ExactString>(minimumCapacity: expectedCount)
     forEach { expected.insert($0.name) }
-    let unknown = tensors.tensors.map(\.name).filter { !expected.contains($0) }
-    for name in unknown {
+    findings.unknown = tensors.tensors.map(\.name).filter { !expected.contains($0) }
+    for name in findings.unknown {
       // A part of the architecture that the configuration does not ask for means that one of the two
       // is wrong. A head beside tied embeddings is customary.
       let role = TensorRole(name: name, isLinearAttention: configuration.isLinearAttention)
@@ -76,7 +94,7 @@ package struct TensorInventory: Sendable {
           problem: "is a \(role.rawValue) beyond those that config.json implies")
       }
     }
-    return unknown
+    return findings
   }
 }
 

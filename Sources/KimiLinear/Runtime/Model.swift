@@ -37,8 +37,10 @@ package struct Model: Sendable {
   /// - Parameters:
   ///   - checked: The checkpoint.
   ///   - workers: Threads that unpack.
-  /// - Throws: `ModelError.missingTensor`, `.compressedTooLarge`, or what is wrong with a compressed block.
+  /// - Throws: What `CheckedCheckpoint.checkRunnable` throws, `ModelError.missingTensor`, `.compressedTooLarge`, or
+  ///   what is wrong with a compressed block.
   package init(_ checked: CheckedCheckpoint, workers: Workers = Workers(count: 1)) throws {
+    try checked.checkRunnable(workers: workers)
     FreedMemory.keep()
     name = checked.checkpoint.path.string
     configuration = checked.configuration

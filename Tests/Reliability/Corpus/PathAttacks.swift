@@ -14,8 +14,8 @@ enum PathAttacks {
   /// Names in the index; `ABSOLUTE` stands for the working folder.
   private static let prefixes = [
     "../other/", "../model_evil/", "ABSOLUTE/other/", "./../other/", "x/../../other/", "../model/",
-    "./", ".//", "x/../", "//", "..//other/", "sub/../../other/",
-    "./././", "../other/../other/",
+    ".//", "x/../", "//", "..//other/", "sub/../../other/", "./../../other/",
+    "././/", "../other/../other/",
   ]
 
   private static func writeAll(_ folder: TemporaryFolder) throws {
