@@ -17,6 +17,17 @@ extension CheckedCheckpoint {
     return ["\(checkpoint.path): \(subject) not part of the architecture: kept but not used"]
   }
 
+  /// A line about configuration keys that are unknown, but do not speak of anything that is computed.
+  var unknownKeyNotes: [String] {
+    let keys = unknownKeys.others
+    guard !keys.isEmpty else { return [] }
+    return [
+      "\(unknownKeys.file): keys that Kiln does not know, and that do not look as if they mattered: "
+        + keys.prefix(10).map(\.path).joined(separator: ", ")
+        + (keys.count > 10 ? " and \(keys.count - 10) more" : "")
+    ]
+  }
+
   /// Lines about what keeps Kiln from running the model, for commands that do not run it.
   ///
   /// - Parameter workers: Threads that unpack compressed tensors.
