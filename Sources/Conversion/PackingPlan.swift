@@ -140,6 +140,7 @@ package struct PackingPlan: Sendable {
       source: checkpoint.provenance, recipe: recipe?.json ?? checkpoint.recipe,
       calibration: calibration?.json ?? (recipe == nil ? checkpoint.calibration : .null),
       calibrationRoom: calibration.map { Self.calibrationRoom(source, $0) } ?? 0,
+      isCalibrated: calibration != nil, keepsErrors: recipe == nil,
       files: checkpoint.files, assemblies: source.tensors.assemblies)
     guard draft.parts.count <= KilnModel.maximumShardCount else {
       throw ConversionError.tooManyShards(checkpoint.path, count: draft.parts.count)
