@@ -47,6 +47,7 @@ package struct CalibrationTrace: Sendable, Equatable {
   /// - Parameters:
   ///   - text: The whole text.
   ///   - tokens: All of its tokens.
+  /// - Returns: Whether it is.
   package func recognizes(text: [UInt8], tokens: [Int]) -> Bool {
     if Checksum.of(text) == textChecksum { return true }
     guard tokens.count >= context, tokens.count / context >= windowCount else { return false }

@@ -86,6 +86,10 @@ package struct Packing: Sendable {
   ) throws -> Report {
     let checkpoint = plan.source.checkpoint
     try PackedIntegrity(checkpoint).checkFiles()
+    if let calibration = plan.calibration, !plan.targets.isEmpty {
+      try FiniteCheck.checkWeights(
+        of: plan.source, sample: calibration.sample, workers: workers, progress: progress)
+    }
     let target = try PackingTarget(
       path, isFolder: plan.isSharded, replacing: replacing, resuming: resuming,
       byteCount: plan.fileByteCount, fileNames: plan.shards.map(\.fileName),

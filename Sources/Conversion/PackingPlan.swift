@@ -94,6 +94,8 @@ package struct PackingPlan: Sendable {
   package let options: Options
   /// The text by which matrices are quantized; nil without one.
   package let calibration: CalibrationText?
+  /// How tensors are rounded, those of other shards too.
+  package let roundingMethods: Set<RoundingMethod>
   /// What becomes of all matrices that are quantized now, those of other shards too; none without a
   /// calibration.
   let targets: [ExactString: SequentialQuantizer.Target]
@@ -155,6 +157,7 @@ package struct PackingPlan: Sendable {
     self.options = options
     self.calibration = calibration
     self.targets = targets
+    roundingMethods = Set(items.filter(\.isQuantizedNow).map(\.method))
     self.shards = selected.map { $0.moved(by: -places.lowerBound) }
     self.digest = digest
   }

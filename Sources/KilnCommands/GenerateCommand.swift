@@ -89,7 +89,7 @@ struct Generate: ParsableCommand {
         try Model(checked, workers: common.workers),
         options: Decoder.Options(
           workers: decodingWorkers, contextLimit: limit, promptKernel: kernel.kernel)),
-      tokenizer: tokenizer,
+      source: checked, tokenizer: tokenizer,
       endTokens: try EndTokens.read(
         checkpoint.configuration(), vocabularySize: checked.configuration.vocabularySize),
       sampler: sampling.sampler)

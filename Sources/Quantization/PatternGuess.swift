@@ -39,6 +39,7 @@ struct PatternGuess: Equatable {
   /// - Parameters:
   ///   - text: The pattern.
   ///   - isPart: Whether it was to be found anywhere in a name, as regular expressions are.
+  /// - Returns: The pattern itself, then longer ones.
   private static func completions(of text: String, asPart isPart: Bool) -> [String] {
     // Too short a part would be found anywhere.
     guard text.count(where: \.isLetter) >= 3 else { return [text] }

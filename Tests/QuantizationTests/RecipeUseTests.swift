@@ -92,8 +92,9 @@ import Testing
   @Test func `a hint is a pattern that does match`() throws {
     for pattern in ["re:.*lm_head", "*.mlp.experts.*", "lm_head", "*forget_gate*", "*.a_log"] {
       let found = try #require(try problems(#"{"name": "\#(pattern)", "scheme": "bf16"}"#).first)
-      let quoted = found.split(separator: "\"")
-      let hint = try #require(quoted.count >= 2 ? quoted[quoted.count - 2] : nil)
+      // The one part of the line that is quoted.
+      let parts = found.split(separator: "\"")
+      let hint = try #require(parts.count >= 2 ? parts[1] : nil)
       let matching = try #require(NamePattern(String(hint)))
       #expect(Self.names.contains { matching.matches(ExactString($0)) }, "\(found)")
     }
