@@ -14,6 +14,7 @@ struct ExpertWork: Sendable {
   let norm: [Float]
   /// Moments of all tokens of the layer.
   let layerMoments: SecondMoments?
+  let finite: FiniteCheck
   let rounder: TensorRounder
   let stages: LayerStages
 
@@ -42,29 +43,29 @@ struct ExpertWork: Sendable {
     let alone = Workers(count: 1)
     let inputs = normalized(tokens)
     var expert = Expert(outputs: Matrix(rows: 0, columns: inputs.columns))
-    func quantize(_ name: String, _ metric: RoundingMetric?) throws -> EncodedTensor? {
+    func quantize(_ name: String, _ inputs: InputKnowledge) throws -> EncodedTensor? {
       let name = ExactString("\(prefix).\(name).weight")
       guard let target = targets[name], let stored = source.tensors[name] else { return nil }
-      let quantized = try rounder.quantize(
-        stored, as: target, metric: metric, note: SequentialQuantizer.noTokensNote)
+      let quantized = try rounder.quantize(stored, as: target, knowing: inputs)
       expert.quantized.append((name, quantized))
       return quantized.tensor
     }
 
     var collected = SecondMoments(dimension: inputs.columns)
     collected.add(inputs, weights: weights, workers: alone)
-    let metric = self.metric(collected, prior: layerMoments)
-    let gate = try quantize("w1", metric) ?? original.gate
-    let up = try quantize("w3", metric) ?? original.up
+    let known = knowledge(of: collected, prior: layerMoments)
+    let gate = try quantize("w1", known) ?? original.gate
+    let up = try quantize("w3", known) ?? original.up
     let raised = FeedForwardWeights(gate: gate, up: up, down: original.down)
 
     let hidden = raised.hidden(inputs, workers: alone)
+    try finite.check(hidden, "inputs of \(prefix).w2")
     var collectedHidden = SecondMoments(dimension: hidden.columns)
     collectedHidden.add(hidden, weights: weights, workers: alone)
     let isScarce = tokens.count < SequentialQuantizer.scarceTokens
     let down =
       try quantize(
-        "w2", self.metric(collectedHidden, prior: isScarce ? standInMoments(raised) : nil))
+        "w2", knowledge(of: collectedHidden, prior: isScarce ? standInMoments(raised) : nil))
       ?? original.down
     expert.outputs = WeightProduct.multiply(hidden, by: down, workers: alone)
     return expert
@@ -74,12 +75,12 @@ struct ExpertWork: Sendable {
     stages.normalized(stream.hidden.gather(tokens, workers: Workers(count: 1)), weight: norm)
   }
 
-  /// The metric of an expert's own tokens, or of the prior's where there are none.
-  private func metric(_ own: SecondMoments, prior: SecondMoments?) -> RoundingMetric? {
-    if own.tokenCount == 0 { return prior.flatMap { RoundingMetric($0) } }
-    return RoundingMetric(
+  /// What an expert's own tokens tell, or the prior's where they are of no use.
+  private func knowledge(of own: SecondMoments, prior: SecondMoments?) -> InputKnowledge {
+    let known = InputKnowledge.of(
       own, prior: prior, priorTokens: SequentialQuantizer.priorTokens)
-      ?? prior.flatMap { RoundingMetric($0) }
+    guard case .failure = known, let prior else { return known }
+    return .of(prior)
   }
 
   /// Moments of the expert's hidden layer if tokens of the whole layer were sent to it.

@@ -22,86 +22,71 @@ package struct SchemeAllocation: Sendable {
 
   /// In the order of the computation.
   package let rows: [Row]
-  /// Rules that say the same.
+  /// Rules that say the same of the parts whose schemes were chosen here.
   package let recipe: Recipe
 
   /// Elements of a unit from which the errors of schemes are told.
   private static let probeElementCount = 1 << 20
-  /// Schemes that a unit may have, beside its source's.
-  private static let candidates: [TensorEncoding] = TensorEncoding.codeWidths.flatMap { bits in
-    QuantizationGroup.sizes.map { .quantized(bits: bits, group: .size($0)) }
-  }
 
-  /// Measures and chooses; nil if nothing is small enough.
+  /// Measures and chooses.
   ///
   /// - Parameters:
   ///   - source: The model.
+  ///   - choices: The schemes that its parts can have.
   ///   - sample: Tokens to calibrate with; some of them are those to measure with.
   ///   - known: Losses that were measured before; nil to measure them.
   ///   - bitsPerWeight: What all tensors together may have.
   ///   - method: How weights will be rounded.
   ///   - options: How to run the model.
   ///   - progress: Told after each unit.
-  /// - Throws: What is wrong with a compressed block, or `Errno` if there is no memory.
-  package init?(
-    _ source: CheckedCheckpoint, sample: CalibrationSample, known: UnitSensitivities? = nil,
-    bitsPerWeight: Double, method: RoundingMethod, options: Model.Options,
-    progress: Progress.Handler
+  /// - Throws: `CalibrationError`, before anything is measured if the size cannot be reached; what is wrong with a
+  ///   compressed block, or `Errno` if there is no memory.
+  package init(
+    _ source: CheckedCheckpoint, choices: SchemeChoices, sample: CalibrationSample,
+    known: UnitSensitivities? = nil, bitsPerWeight: Double, method: RoundingMethod,
+    options: Model.Options, progress: Progress.Handler
   ) throws {
-    let units = AllocationUnit.all(of: source)
+    let limit = try choices.byteLimit(bitsPerWeight)
+    let parts = choices.parts
     let sensitivities =
-      try known.flatMap { $0.method == method && $0.covers(units.map(\.unit)) ? $0 : nil }
+      try known.flatMap { $0.method == method && $0.covers(parts.map(\.unit)) ? $0 : nil }
       ?? UnitSensitivities(
         source, sample: sample, method: method, options: options, progress: progress)
     let losses = sensitivities.losses.map(\.loss)
-    var choices: [[BitAllocation.Choice]] = []
-    for (index, (_, tensors)) in units.enumerated() {
-      choices.append(try Self.choices(tensors, loss: max(losses[index], 0)))
+    let expected = try zip(parts, losses).map { part, loss in
+      try Self.choices(part, loss: max(loss, 0))
     }
-    let all = source.tensors.tensors
-    let parameters = all.reduce(0) { $0 + $1.shape.elementCount }
-    let unitBytes = units.reduce(0) { $0 + $1.tensors.reduce(0) { $0 + $1.byteCount } }
-    let others = all.reduce(0) { $0 + $1.byteCount } - unitBytes
-    let limit = bitsPerWeight * Double(parameters) / 8 - Double(others)
-    guard limit >= 0, limit < Double(Int.max / 2),
-      let allocation = BitAllocation(choices, limit: Int(limit))
-    else { return nil }
-    rows = zip(units.indices, allocation.choices).map { index, choice in
+    guard let allocation = BitAllocation(expected, limit: limit) else {
+      throw choices.unreachable(bitsPerWeight)
+    }
+    rows = zip(parts.indices, allocation.choices).map { index, choice in
       Row(
-        unit: units[index].unit,
-        parameterCount: units[index].tensors.reduce(0) { $0 + $1.shape.elementCount },
+        unit: parts[index].unit, parameterCount: parts[index].parameterCount,
         encoding: choice.encoding, byteCount: choice.byteCount, measuredLoss: losses[index],
         expectedLoss: choice.loss)
     }
-    recipe = Self.recipe(rows, method: method)
+    recipe = Self.recipe(
+      zip(parts, rows).filter { !$0.0.isFixed }.map { $0.1 }, method: method)
   }
 
+  /// The schemes of a part with what they are expected to lose.
   private static func choices(
-    _ tensors: [StoredTensor], loss: Double
+    _ part: SchemeChoices.Part, loss: Double
   ) throws -> [BitAllocation.Choice] {
-    let probe = try self.probe(tensors)
+    let probe = try self.probe(part.tensors)
     func error(_ encoding: TensorEncoding) -> Double {
       guard encoding.fits(columns: probe.columns) else { return 0 }
       return squaredError(probe, encoding)
     }
     let measured = error(SensitivityScan.measured)
-    var choices: [BitAllocation.Choice] = []
-    let row = TensorEncoding.quantized(bits: 8, group: .row)
-    for encoding in candidates + [row]
-    where tensors.allSatisfy({ encoding.fits(columns: $0.shape.columns) }) {
-      let byteCount = tensors.reduce(0) { $0 + (encoding.byteCount($1.shape) ?? 0) }
-      choices.append(
-        BitAllocation.Choice(
-          encoding: encoding, byteCount: byteCount,
-          loss: measured > 0 ? loss * error(encoding) / measured : loss))
+    return part.options.map { option in
+      var expected = 0.0
+      if !option.isKept {
+        expected = measured > 0 ? loss * error(option.encoding) / measured : loss
+      }
+      return BitAllocation.Choice(
+        encoding: option.encoding, byteCount: option.byteCount, loss: expected)
     }
-    // Kept as it is; all matrices of a unit have one type in any checkpoint that was released.
-    if let kept = tensors.first?.encoding, tensors.allSatisfy({ $0.encoding == kept }) {
-      choices.append(
-        BitAllocation.Choice(
-          encoding: kept, byteCount: tensors.reduce(0) { $0 + $1.byteCount }, loss: 0))
-    }
-    return choices
   }
 
   /// The first rows of a unit's first matrix.

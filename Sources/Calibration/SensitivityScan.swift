@@ -23,6 +23,7 @@ package struct SensitivityScan {
   private let source: CheckedCheckpoint
   private let options: Model.Options
   private let stages: LayerStages
+  private let finite: FiniteCheck
   private let sequences: [Range<Int>]
   private let tokens: [Int]
   private let positions: [Int]
@@ -38,6 +39,7 @@ package struct SensitivityScan {
     self.source = source
     self.options = options
     stages = LayerStages(source.configuration, options: options)
+    finite = FiniteCheck(source)
     tokens = sample.tokens
     let context = max(sample.context, 1)
     sequences = stride(from: 0, to: sample.tokens.count, by: context).map { $0..<$0 + context }
@@ -54,7 +56,8 @@ package struct SensitivityScan {
   ///   - quantizer: Rounds them by a calibration text; nil for rounding by search.
   ///   - progress: Told after each.
   /// - Returns: The mean KL divergence of each unit, in nats for each token.
-  /// - Throws: What is wrong with a compressed block, or `Errno` if there is no memory.
+  /// - Throws: `CalibrationError.activationsNotFinite` or `.lossNotFinite`; what is wrong with a compressed block, or
+  ///   `Errno` if there is no memory.
   package func losses(
     of units: [(unit: AllocationUnit, tensors: [StoredTensor])],
     quantizer: SequentialQuantizer?, progress: Progress.Handler
@@ -63,8 +66,10 @@ package struct SensitivityScan {
     var before = [try embedded([:])]
     for layer in 0..<layers {
       before.append(try run(before[layer], from: layer, to: layer + 1, [:]))
+      try finite.check(before[layer + 1], "hidden states behind layer \(layer)")
     }
     let original = try logits(before[layers], [:])
+    try finite.check(original, "logits")
     var losses: [Double] = []
     for (index, (unit, tensors)) in units.enumerated() {
       let rounded = try rounded(tensors, quantizer)
@@ -77,7 +82,12 @@ package struct SensitivityScan {
       } else {
         hidden = before[layers]
       }
-      losses.append(divergence(of: try logits(hidden, rounded), from: original))
+      let loss = divergence(of: try logits(hidden, rounded), from: original)
+      guard loss.isFinite else {
+        throw CalibrationError.lossNotFinite(
+          model: source.checkpoint.path.string, unit: unit.description)
+      }
+      losses.append(loss)
       progress(
         Progress(
           activity: "sensitivity", detail: unit.description,
@@ -97,7 +107,8 @@ package struct SensitivityScan {
         continue
       }
       rounded[tensor.name] = try rounder.quantize(
-        tensor, as: .init(encoding: Self.measured, method: .search), metric: nil
+        tensor, as: .init(encoding: Self.measured, method: .search),
+        knowing: .failure(.notCollected)
       ).tensor
     }
     return rounded

@@ -24,7 +24,7 @@ extension SequentialQuantizer {
     case .linear:
       try quantize(
         ["q_proj", "k_proj", "v_proj"].map { "\(prefix).\($0).weight" },
-        metric: metric(before.inputNorm) { $0 })
+        knowing: metric(before.inputNorm, of: prefix) { $0 })
     case .latent(let weights):
       try runLatentProjections(prefix, weights, norm: before.inputNorm, layer: layer)
     }
@@ -38,10 +38,11 @@ extension SequentialQuantizer {
       let part = stages.mixed(
         stages.normalized(stream.hidden.rows(batch.rows), weight: before.inputNorm), attention,
         sequences: batch.sequences)
+      try finite.check(part, "inputs of \(prefix).o_proj")
       mixed.add(part, toRowsFrom: batch.rows.lowerBound)
       collected.add(part, workers: options.workers)
     }
-    try quantize(["\(prefix).o_proj.weight"], metric: RoundingMetric(collected))
+    try quantize(["\(prefix).o_proj.weight"], knowing: .of(collected))
     let output = try weights(of: layer).attention.output
     self.stream = nil
     for batch in stream.batches {
@@ -58,33 +59,41 @@ extension SequentialQuantizer {
     let isLowRank = weights.queryDown != nil
     try quantize(
       [isLowRank ? "q_a_proj" : "q_proj", "kv_a_proj_with_mqa"].map { "\(prefix).\($0).weight" },
-      metric: metric(norm) { $0 })
+      knowing: metric(norm, of: prefix) { $0 })
     guard case .latent(let quantized) = try self.weights(of: layer).attention else { return }
     if isLowRank {
       try quantize(
         ["\(prefix).q_b_proj.weight"],
-        metric: metric(norm) { self.stages.queryInput($0, quantized) })
+        knowing: metric(norm, of: "\(prefix).q_b_proj") { self.stages.queryInput($0, quantized) })
     }
     try quantize(
-      ["\(prefix).kv_b_proj.weight"], metric: metric(norm) { self.stages.latents($0, quantized) })
+      ["\(prefix).kv_b_proj.weight"],
+      knowing: metric(norm, of: "\(prefix).kv_b_proj") { self.stages.latents($0, quantized) })
   }
 
   /// Moments of something that is computed from the normalised hidden states of each token alone.
   ///
   /// - Parameters:
   ///   - norm: Weights of the norm.
+  ///   - place: What the inputs are those of, for errors.
   ///   - inputs: Gives the inputs of a product for normalised hidden states.
-  /// - Returns: nil if there are no tokens.
-  func metric(_ norm: [Float], inputs: (_ normalized: Matrix) -> Matrix) -> RoundingMetric? {
-    moments(norm, inputs: inputs).flatMap { RoundingMetric($0) }
+  /// - Returns: What is known about the inputs.
+  /// - Throws: `CalibrationError.activationsNotFinite`.
+  func metric(
+    _ norm: [Float], of place: String, inputs: (_ normalized: Matrix) -> Matrix
+  ) throws -> InputKnowledge {
+    try moments(norm, of: place, inputs: inputs).map { .of($0) } ?? .failure(.moments(.noTokens))
   }
 
   /// The same moments as they were summed; nil if there are no tokens.
-  func moments(_ norm: [Float], inputs: (_ normalized: Matrix) -> Matrix) -> SecondMoments? {
+  func moments(
+    _ norm: [Float], of place: String, inputs: (_ normalized: Matrix) -> Matrix
+  ) throws -> SecondMoments? {
     guard let stream else { return nil }
     var collected: SecondMoments?
     for batch in stream.batches {
       let part = inputs(stages.normalized(stream.hidden.rows(batch.rows), weight: norm))
+      try finite.check(part, "inputs of \(place)")
       var sums = collected ?? SecondMoments(dimension: part.columns)
       collected = nil
       sums.add(part, workers: options.workers)

@@ -45,7 +45,7 @@ extension SequentialQuantizer {
     let alone = Workers(count: 1)
     let work = ExpertWork(
       source: source, targets: targets, stream: stream, norm: norm,
-      layerMoments: moments(norm) { $0 },
+      layerMoments: try moments(norm, of: prefix) { $0 }, finite: finite,
       rounder: TensorRounder(rounding: rounding, workers: alone),
       stages: LayerStages(
         source.configuration, options: Model.Options(kernel: options.kernel, workers: alone)))
@@ -86,11 +86,14 @@ extension SequentialQuantizer {
   ) throws -> Matrix? {
     guard let stream, part(try weights(of: layer)) != nil else { return nil }
     try quantize(
-      ["\(prefix).gate_proj.weight", "\(prefix).up_proj.weight"], metric: metric(norm) { $0 })
+      ["\(prefix).gate_proj.weight", "\(prefix).up_proj.weight"],
+      knowing: metric(norm, of: prefix) { $0 })
     guard let raised = part(try weights(of: layer)) else { return nil }
     try quantize(
       ["\(prefix).down_proj.weight"],
-      metric: metric(norm) { raised.hidden($0, workers: self.options.workers) })
+      knowing: metric(norm, of: "\(prefix).down_proj") {
+        raised.hidden($0, workers: self.options.workers)
+      })
     guard let quantized = part(try weights(of: layer)) else { return nil }
     var outputs = Matrix(rows: stream.hidden.rows, columns: stream.hidden.columns)
     for batch in stream.batches {

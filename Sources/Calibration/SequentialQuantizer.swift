@@ -34,6 +34,7 @@ package final class SequentialQuantizer {
   let rounding: CalibratedRounding
   let stages: LayerStages
   let progress: Progress.Handler
+  let finite: FiniteCheck
 
   /// Matrices that were quantized and not yet fetched.
   private var finished: [ExactString: QuantizedTensor] = [:]
@@ -78,6 +79,7 @@ package final class SequentialQuantizer {
     self.options = options
     self.progress = progress
     unknown = Set(source.unknownTensors)
+    finite = FiniteCheck(source)
     stages = LayerStages(source.configuration, options: options)
     let vocabulary = source.configuration.vocabularySize
     for id in sample.tokens where !(0..<vocabulary).contains(id) {
@@ -131,6 +133,7 @@ package final class SequentialQuantizer {
     case 0..<layers: try runLayer(nextStage)
     default: try quantizeHead()
     }
+    if let stream { try finite.check(stream.hidden, "hidden states behind \(stageName)") }
     nextStage += 1
     progress(
       Progress(
@@ -139,10 +142,12 @@ package final class SequentialQuantizer {
         total: (layers + 1) * sample.tokens.count, unit: .tokens))
   }
 
+  private var stageName: String { nextStage < 0 ? "the embedding" : "layer \(nextStage)" }
+
   private func embed() throws {
     let name = ExactString("model.embed_tokens.weight")
     guard let stored = source.tensors[name] else { return }
-    try quantize(["model.embed_tokens.weight"], metric: nil, note: Self.embeddingNote)
+    try quantize(["model.embed_tokens.weight"], knowing: .failure(.lookedUp))
     let tensor = try replacements[name] ?? stored.load(workers: options.workers)
     stream = TokenStream(rows(of: tensor, sample.tokens), context: sample.context)
   }
@@ -153,7 +158,7 @@ package final class SequentialQuantizer {
       targets[ExactString(name)] != nil
     else { return }
     let weight = widened(try norm.load(workers: options.workers))
-    try quantize([name], metric: metric(weight) { $0 })
+    try quantize([name], knowing: metric(weight, of: "the head") { $0 })
   }
 
   // MARK: - For the stages
@@ -167,13 +172,11 @@ package final class SequentialQuantizer {
   }
 
   /// Quantizes matrices that share their inputs, those of them that have a target.
-  func quantize(_ names: [String], metric: RoundingMetric?, note: String? = nil) throws {
+  func quantize(_ names: [String], knowing inputs: InputKnowledge) throws {
     let rounder = TensorRounder(rounding: rounding, workers: options.workers)
     for name in names.map({ ExactString($0) }) {
       guard let target = targets[name], let stored = source.tensors[name] else { continue }
-      keep(
-        try rounder.quantize(stored, as: target, metric: metric, note: note ?? Self.noTokensNote),
-        as: name)
+      keep(try rounder.quantize(stored, as: target, knowing: inputs), as: name)
     }
   }
 
@@ -186,9 +189,6 @@ package final class SequentialQuantizer {
   }
 
   func keep(_ coverage: ExpertCoverage) { self.coverage.append(coverage) }
-
-  static let embeddingNote = "is looked up and not multiplied with; rounded by search"
-  static let noTokensNote = "no calibration token gets there; rounded by search"
 
   /// About how much memory calibration takes, in bytes: hidden states before and after a layer;
   /// what an attention mixes; moments in several forms; the quantized weights of a layer.

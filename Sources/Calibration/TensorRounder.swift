@@ -21,14 +21,13 @@ struct TensorRounder: Sendable {
   /// - Parameters:
   ///   - stored: The matrix.
   ///   - target: What it becomes.
-  ///   - metric: What its inputs say; nil if nothing is known.
-  ///   - note: Why nothing is known, if so.
+  ///   - inputs: What is known about its inputs.
   /// - Returns: Codes and scales in memory, and what they cost.
   /// - Throws: What is wrong with a compressed block, or `Errno` if there is no memory.
   func quantize(
-    _ stored: StoredTensor, as target: SequentialQuantizer.Target, metric: RoundingMetric?,
-    note: String? = nil
+    _ stored: StoredTensor, as target: SequentialQuantizer.Target, knowing inputs: InputKnowledge
   ) throws -> QuantizedTensor {
+    let metric = try? inputs.get()
     let source = try stored.load(workers: workers)
     let (rows, columns) = (source.shape.rows, source.shape.columns)
     let panels = Self.elementsPerChunk / max(columns, 1) / WeightPanel.rows
@@ -37,7 +36,10 @@ struct TensorRounder: Sendable {
     var scales: [BFloat16] = []
     var statistics = QuantizationStatistics()
     var outputError = metric == nil ? nil : OutputError()
-    var note = target.method.needsCalibration && metric == nil ? note : nil
+    var note: String?
+    if case .failure(let problem) = inputs, target.method.needsCalibration {
+      note = "\(problem); rounded by search"
+    }
     for start in stride(from: 0, to: rows, by: rowsPerChunk) {
       let weights = Self.widened(source, rows: start..<min(start + rowsPerChunk, rows))
       var values: Matrix?
@@ -52,7 +54,7 @@ struct TensorRounder: Sendable {
         values = result.values
       } else {
         if metric != nil, target.method.needsCalibration {
-          note = "has weights that are not finite or huge; rounded by search"
+          note = "has weights of a magnitude beyond 2^30; rounded by search"
         }
         let part = Self.roundedAlone(weights, as: target)
         codes += part.codes

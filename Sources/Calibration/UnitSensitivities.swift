@@ -3,6 +3,7 @@
 import Checkpoints
 package import KimiLinear
 package import Quantization
+import SystemPackage
 package import TensorCore
 
 /// What each unit of a model loses when it alone is rounded: the part of an allocation that takes time, and that
@@ -42,12 +43,18 @@ package struct UnitSensitivities: Sendable, Equatable {
   ///   - method: How weights are rounded.
   ///   - options: How to run the model.
   ///   - progress: Told after each unit.
-  /// - Throws: What is wrong with a compressed block, or `Errno` if there is no memory.
+  /// - Throws: `CalibrationError` for a model that has nothing to quantize, or whose numbers are not finite; what is
+  ///   wrong with a compressed block, or `Errno` if there is no memory.
   package init(
     _ source: CheckedCheckpoint, sample: CalibrationSample, method: RoundingMethod,
     options: Model.Options, progress: Progress.Handler
   ) throws {
     let units = AllocationUnit.all(of: source)
+    guard !units.isEmpty else {
+      throw CalibrationError.nothingToQuantize(model: source.checkpoint.path.string)
+    }
+    try FiniteCheck.checkWeights(
+      of: source, sample: sample, workers: options.workers, progress: progress)
     var targets: [ExactString: SequentialQuantizer.Target] = [:]
     for tensor in units.flatMap(\.tensors)
     where method.needsCalibration && SensitivityScan.measured.fits(columns: tensor.shape.columns) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import KilnFormat
+package import KilnFormat
 package import TensorCore
 
 /// A named tensor of a checkpoint: what it is, and a way to its bytes.
@@ -12,11 +12,16 @@ package struct StoredTensor: Sendable {
     let name: ExactString
     let sourceDType: DType
     let content: Content
+    let errors: KilnHeader.TensorErrors?
 
-    init(name: ExactString, sourceDType: DType, content: Content) {
+    init(
+      name: ExactString, sourceDType: DType, content: Content,
+      errors: KilnHeader.TensorErrors? = nil
+    ) {
       self.name = name
       self.sourceDType = sourceDType
       self.content = content
+      self.errors = errors
     }
   }
 
@@ -51,6 +56,9 @@ package struct StoredTensor: Sendable {
   /// what they were before.
   package var sourceDType: DType { description.sourceDType }
 
+  /// What rounding it has cost; nil unless a packed file says it.
+  package var errors: KilnHeader.TensorErrors? { description.errors }
+
   /// A tensor whose bytes can be used where they are.
   package init(name: ExactString, tensor: EncodedTensor, sourceDType: DType) {
     description = Description(name: name, sourceDType: sourceDType, content: .inPlace(tensor))
@@ -63,7 +71,8 @@ package struct StoredTensor: Sendable {
     description = Description(
       name: entry.name, sourceDType: entry.sourceDType,
       content: entry.extent.blockByteCounts == nil
-        ? .inPlace(try file.load(entry, workers: Workers(count: 1))) : .compressed(file, entry))
+        ? .inPlace(try file.load(entry, workers: Workers(count: 1))) : .compressed(file, entry),
+      errors: entry.errors)
   }
 
   /// Bytes in its encoding.

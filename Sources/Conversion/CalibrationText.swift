@@ -55,7 +55,7 @@ package struct CalibrationText: Sendable {
           "context": .integer(sample.context),
           "tokens": .integer(sample.tokens.count),
           "seed": .string(Checksum.text(sample.seed)),
-          "checksum": .string(Checksum.text(Checksum.of("\(sample.tokens)"))),
+          "checksum": .string(Checksum.text(Self.checksum(of: sample.tokens))),
         ]),
       JSONMember(
         key: "rounding",
@@ -64,6 +64,9 @@ package struct CalibrationText: Sendable {
         ]),
     ]
   }
+
+  /// The checksum of tokens that were drawn.
+  static func checksum(of tokens: [Int]) -> UInt64 { Checksum.of("\(tokens)") }
 
   /// The same with what was measured.
   package func json(with evidence: CalibrationEvidence) -> JSONValue {

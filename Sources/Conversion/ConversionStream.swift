@@ -52,19 +52,19 @@ struct ConversionStream {
   ///   - jobs: What to convert; made when they are needed, if need be.
   ///   - progress: Told after each chunk.
   ///   - write: Called with the bytes of all tensors, in order; nothing else is written between.
-  ///   - finished: Called with the index of a job when its bytes have all been written.
+  ///   - finished: Called with the index of a job when its bytes have all been written, and what was measured.
   /// - Throws: What `write` and `finished` throw, or what is wrong with the source.
   func run<Jobs: RandomAccessCollection<Job>>(
     _ jobs: Jobs, progress: Progress.Handler,
     write: (RawSpan) throws -> Void,
-    finished: (_ job: Int, QuantizationStatistics) throws -> Void
+    finished: (_ job: Int, MeasuredTensor) throws -> Void
   ) throws where Jobs.Index == Int {
     let total = jobs.reduce(0) { $0 + $1.stored.byteCount }
     var completed = 0
     var started = jobs.startIndex
     var waiting: ArraySlice<Step> = []
     // What was measured of matrices that were quantized before they came here.
-    var measured: [Int: QuantizationStatistics] = [:]
+    var measured: [Int: MeasuredTensor] = [:]
     // Scales follow all codes of a tensor, so those of a long one wait here.
     var scales: [UInt8] = []
     var statistics = QuantizationStatistics()
@@ -92,7 +92,8 @@ struct ConversionStream {
           {
             try integrity.check(job.stored.name)
             let quantized = try calibrated.take(job.stored.name)
-            measured[started] = quantized.statistics
+            measured[started] = MeasuredTensor(
+              statistics: quantized.statistics, outputError: quantized.outputError?.relative)
             waiting = steps(of: quantized.tensor, job, number: started)[...]
           } else {
             waiting = try steps(of: job, number: started)[...]
@@ -111,12 +112,10 @@ struct ConversionStream {
         statistics = statistics + result.statistics
         completed += measured[step.job] == nil ? result.sourceByteCount : 0
         if step.endsJob {
-          if let known = measured.removeValue(forKey: step.job) {
-            statistics = known
-            completed += jobs[step.job].stored.byteCount
-          }
+          let known = measured.removeValue(forKey: step.job)
+          if known != nil { completed += jobs[step.job].stored.byteCount }
           unsafe try write(scales.span.bytes)
-          try finished(step.job, statistics)
+          try finished(step.job, known ?? MeasuredTensor(statistics: statistics))
           scales = []
           statistics = QuantizationStatistics()
         }

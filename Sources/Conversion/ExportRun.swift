@@ -87,12 +87,12 @@ struct ExportRun {
         try output.write(bytes)
         checksums.update(bytes)
       },
-      finished: { job, statistics in
+      finished: { job, measured in
         guard let index = lastJobs[job] else { return }
         try journal.append(
           Journal.Record(
             extent: KilnHeader.Extent(range: places[index], checksums: checksums.finish()),
-            statistics: statistics))
+            measured: measured))
       })
     completedByteCount += jobs.reduce(0) { $0 + $1.stored.byteCount }
   }

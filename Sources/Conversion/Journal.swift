@@ -17,11 +17,13 @@ final class Journal {
     /// Where it is in its file, and its checksums.
     let extent: KilnHeader.Extent
     /// What was measured on the way.
-    let statistics: QuantizationStatistics
+    let measured: MeasuredTensor
   }
 
   /// The entries of an earlier run of the same job, first to last.
   let records: [Record]
+  /// Whether there was a journal of another job, which is gone now.
+  let replacesOtherJob: Bool
   private let file: JournalFile
   /// Where each line ends, in bytes from the start: the title, then the records.
   private var lineEnds: [Int] = []
@@ -37,6 +39,7 @@ final class Journal {
     file = try JournalFile(for: output, resuming: resuming)
     let title = Self.line(["journal": .integer(1), "job": .string(Checksum.text(job))])
     let former = resuming ? try file.lines() : []
+    replacesOtherJob = !former.isEmpty && former.first != title
     guard former.first == title else {
       records = []
       try file.clear()
@@ -74,7 +77,7 @@ final class Journal {
   ///
   /// - Throws: `FileError`.
   func append(_ record: Record) throws {
-    let statistics = record.statistics
+    let statistics = record.measured.statistics
     try append(
       Self.line([
         "entry": record.extent.json,
@@ -85,6 +88,7 @@ final class Journal {
           "nan": .integer(statistics.nanCount),
           "infinite": .integer(statistics.infinityCount),
         ],
+        "output_error": record.measured.outputError.map { .number($0) } ?? .null,
       ]))
   }
 
@@ -102,9 +106,15 @@ final class Journal {
       let root = try? JSONField(
         file: file.string, root: JSONValue(parsing: text, file: file.string)),
       let extent = try? KilnHeader.Extent(root["entry"]),
-      let statistics = try? statistics(root["statistics"])
+      let measured = try? measured(root)
     else { return nil }
-    return Record(extent: extent, statistics: statistics)
+    return Record(extent: extent, measured: measured)
+  }
+
+  private static func measured(_ root: JSONField) throws -> MeasuredTensor {
+    MeasuredTensor(
+      statistics: try statistics(root["statistics"]),
+      outputError: try root["output_error"].ifPresent?.number())
   }
 
   private static func statistics(_ field: JSONField) throws -> QuantizationStatistics {

@@ -26,12 +26,16 @@ package struct Packing: Sendable {
   package struct Report: Sendable {
     /// One entry for each item of the plan; for tensors that were kept, only what is not finite.
     package fileprivate(set) var statistics: [QuantizationStatistics] = []
+    /// The relative error of each item's outputs on the calibration text; nil where it is not known.
+    package fileprivate(set) var outputErrors: [Double?] = []
     /// Bytes of all files that were written.
     package fileprivate(set) var fileByteCount = 0
     /// Files that were written.
     package fileprivate(set) var fileCount = 0
     /// Tensors that an earlier run had written.
     package fileprivate(set) var resumedTensorCount = 0
+    /// Whether an earlier run was to be resumed, but was one of another source, recipe or flags.
+    package fileprivate(set) var replacesOtherJob = false
     /// What calibration measured; nil without one.
     package fileprivate(set) var evidence: CalibrationEvidence?
   }
@@ -82,6 +86,10 @@ package struct Packing: Sendable {
   ) throws -> Report {
     let checkpoint = plan.source.checkpoint
     try PackedIntegrity(checkpoint).checkFiles()
+    if let calibration = plan.calibration, !plan.targets.isEmpty {
+      try FiniteCheck.checkWeights(
+        of: plan.source, sample: calibration.sample, workers: workers, progress: progress)
+    }
     let target = try PackingTarget(
       path, isFolder: plan.isSharded, replacing: replacing, resuming: resuming,
       byteCount: plan.fileByteCount, fileNames: plan.shards.map(\.fileName),
@@ -91,6 +99,7 @@ package struct Packing: Sendable {
       job: plan.job,
       resuming: resuming)
     var report = Report()
+    report.replacesOtherJob = journal.replacesOtherJob
     var run = try PackingRun(
       plan: plan, workers: workers, target: target, journal: journal, progress: progress,
       totalByteCount: plan.items.reduce(0) { $0 + $1.stored.byteCount }
@@ -108,7 +117,8 @@ package struct Packing: Sendable {
       report.fileByteCount += try run.write(shard)
       report.fileCount += 1
     }
-    report.statistics = run.statistics.map { $0 ?? QuantizationStatistics() }
+    report.statistics = run.measured.map { $0?.statistics ?? QuantizationStatistics() }
+    report.outputErrors = run.measured.map { $0?.outputError }
     report.resumedTensorCount = run.resumedTensorCount
     for file in checkpoint.dataFiles { try file.checkSize() }
     if let calibrated = run.calibrated, let calibration = plan.calibration {

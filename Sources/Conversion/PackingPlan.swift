@@ -94,6 +94,8 @@ package struct PackingPlan: Sendable {
   package let options: Options
   /// The text by which matrices are quantized; nil without one.
   package let calibration: CalibrationText?
+  /// How tensors are rounded, those of other shards too.
+  package let roundingMethods: Set<RoundingMethod>
   /// What becomes of all matrices that are quantized now, those of other shards too; none without a
   /// calibration.
   let targets: [ExactString: SequentialQuantizer.Target]
@@ -140,6 +142,7 @@ package struct PackingPlan: Sendable {
       source: checkpoint.provenance, recipe: recipe?.json ?? checkpoint.recipe,
       calibration: calibration?.json ?? (recipe == nil ? checkpoint.calibration : .null),
       calibrationRoom: calibration.map { Self.calibrationRoom(source, $0) } ?? 0,
+      isCalibrated: calibration != nil, keepsErrors: recipe == nil,
       files: checkpoint.files, assemblies: source.tensors.assemblies)
     guard draft.parts.count <= KilnModel.maximumShardCount else {
       throw ConversionError.tooManyShards(checkpoint.path, count: draft.parts.count)
@@ -154,6 +157,7 @@ package struct PackingPlan: Sendable {
     self.options = options
     self.calibration = calibration
     self.targets = targets
+    roundingMethods = Set(items.filter(\.isQuantizedNow).map(\.method))
     self.shards = selected.map { $0.moved(by: -places.lowerBound) }
     self.digest = digest
   }

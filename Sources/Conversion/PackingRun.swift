@@ -5,7 +5,6 @@ import Checkpoints
 import JSON
 import KilnFormat
 import KimiLinear
-import Quantization
 import SystemPackage
 import TensorCore
 
@@ -31,7 +30,7 @@ struct PackingRun {
   private var last: KilnWriter?
 
   /// What was measured of each item of the plan; nil of what is not written yet.
-  private(set) var statistics: [QuantizationStatistics?]
+  private(set) var measured: [MeasuredTensor?]
   /// Tensors that an earlier run had written.
   private(set) var resumedTensorCount = 0
 
@@ -49,7 +48,7 @@ struct PackingRun {
     self.progress = progress
     self.totalByteCount = totalByteCount
     former = journal.records[...]
-    statistics = Array(repeating: nil, count: plan.items.count)
+    measured = Array(repeating: nil, count: plan.items.count)
   }
 
   /// Writes one file, or what an earlier run left to be written of it.
@@ -92,6 +91,12 @@ struct PackingRun {
       try fill(writer, with: shard)
     }
     let byteCount = try writer.finish()
+    if plan.calibration != nil {
+      writer.describe(
+        errors: shard.items.map { item in
+          plan.items[item].isQuantizedNow ? measured[item]?.errors : nil
+        })
+    }
     if plan.isSharded { try writer.commit() } else { last = writer }
     return byteCount
   }
@@ -125,7 +130,7 @@ struct PackingRun {
   ) {
     keptEntries += records.count
     for (item, record) in zip(shard.items, records.dropFirst(shard.fileCount)) {
-      statistics[item] = record.statistics
+      measured[item] = record.measured
       completedByteCount += plan.items[item].stored.byteCount
       resumedTensorCount += 1
     }
@@ -153,12 +158,12 @@ struct PackingRun {
       },
       progress: { progress($0.offset(by: done, of: total)) },
       write: { try writer.write($0) },
-      finished: { item, measured in
-        statistics[item] = measured
-        try notes.note(statistics)
+      finished: { item, found in
+        measured[item] = found
+        try notes.note(measured)
       })
     _ = try writer.finish()
-    try notes.note(statistics)
+    try notes.note(measured)
     keptEntries += shard.entryCount - notes.first
     completedByteCount += items.reduce(0) { $0 + $1.stored.byteCount }
   }
@@ -184,15 +189,15 @@ private struct EntryNotes {
 
   /// - Parameter measured: What was measured of each item of the plan.
   /// - Throws: `FileError`.
-  mutating func note(_ measured: [QuantizationStatistics?]) throws {
+  mutating func note(_ measured: [MeasuredTensor?]) throws {
     while noted < writer.completeEntries {
-      var statistics = QuantizationStatistics()
+      var entry = MeasuredTensor()
       if noted >= shard.fileCount {
         guard let found = measured[shard.items.lowerBound + noted - shard.fileCount] else { return }
-        statistics = found
+        entry = found
       }
       try journal.append(
-        Journal.Record(extent: writer.extent(of: noted), statistics: statistics))
+        Journal.Record(extent: writer.extent(of: noted), measured: entry))
       noted += 1
     }
   }

@@ -16,6 +16,10 @@ struct ShardDraft: Sendable {
   let calibration: JSONValue
   /// Bytes that the header of a single file keeps free for what calibration will measure.
   let calibrationRoom: Int
+  /// Whether matrices are quantized by a calibration text, so that their errors will be in the header.
+  let isCalibrated: Bool
+  /// Whether what the source says about the errors of its tensors still holds.
+  let keepsErrors: Bool
   let files: [AuxiliaryFile]
   let assemblies: [KilnHeader.Assembly]
   /// Which tensors are in which file.
@@ -26,7 +30,7 @@ struct ShardDraft: Sendable {
   init(
     items: [PackingPlan.Item], options: PackingPlan.Options, producer: String,
     source: KilnHeader.Source, recipe: JSONValue, calibration: JSONValue, calibrationRoom: Int,
-    files: [AuxiliaryFile],
+    isCalibrated: Bool, keepsErrors: Bool, files: [AuxiliaryFile],
     assemblies: [KilnHeader.Assembly]
   ) {
     self.items = items
@@ -36,6 +40,8 @@ struct ShardDraft: Sendable {
     self.recipe = recipe
     self.calibration = calibration
     self.calibrationRoom = options.shardByteCount == nil ? calibrationRoom : 0
+    self.isCalibrated = isCalibrated
+    self.keepsErrors = keepsErrors
     self.files = files
     self.assemblies = assemblies
     let orders = items.map { TensorOrder($0.stored.name) }
@@ -119,6 +125,8 @@ struct ShardDraft: Sendable {
     return KilnLayout(
       producer: producer, source: source, recipe: recipe, calibration: calibration,
       calibrationRoom: calibrationRoom,
+      measuredTensorCount: isCalibrated
+        ? parts[number - 1].count { items[$0].isQuantizedNow } : 0,
       shard: options.shardByteCount == nil
         ? nil : KilnHeader.Shard(number: number, count: parts.count, set: set),
       files: isFirst
@@ -131,6 +139,7 @@ struct ShardDraft: Sendable {
     let stored = items[index].stored
     return KilnLayout.Tensor(
       name: stored.name, encoding: items[index].encoding, shape: stored.shape,
-      sourceDType: stored.sourceDType, continuesRun: continuesRun[index])
+      sourceDType: stored.sourceDType, continuesRun: continuesRun[index],
+      errors: keepsErrors ? stored.errors : nil)
   }
 }

@@ -59,6 +59,12 @@ struct Calibrate: ParsableCommand {
     try OutputFile.checkTarget(output, replacing: overwrite.force)
     try PackedIntegrity(checked.checkpoint).checkAll(workers: common.workers)
     let text = try sampling.text(calibration, for: checked, common)
+    let quantized = checked.tensors.tensors.count(where: \.encoding.isQuantized)
+    if quantized > 0 {
+      common.warn([
+        "\(model.model): \(quantized) of its matrices are quantized already, and are not measured"
+      ])
+    }
     let printer = common.progressPrinter()
     let measured = try UnitSensitivities(
       checked, sample: text.sample, method: method,

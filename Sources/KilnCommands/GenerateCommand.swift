@@ -93,7 +93,7 @@ struct Generate: ParsableCommand {
         try Model(checked, workers: common.workers),
         options: Decoder.Options(
           workers: decodingWorkers, contextLimit: limit, promptKernel: kernel.kernel)),
-      tokenizer: tokenizer,
+      source: checked, tokenizer: tokenizer,
       endTokens: endTokens.ids,
       sampler: sampling.sampler)
     let result = try generation.run(prompt: tokens, maximumCount: maxTokens) { text in

@@ -7,6 +7,8 @@ import Tokenization
 /// One continuation of a prompt, from its tokens to text.
 struct Generation {
   let decoder: Decoder
+  /// The model's checkpoint, to tell which weights are broken.
+  let source: CheckedCheckpoint
   let tokenizer: Tokenizer
   /// Tokens after which the text ends; they are not part of it.
   let endTokens: Set<Int>
@@ -60,7 +62,9 @@ struct Generation {
     while result.tokens.count < maximumCount {
       guard let token = decoder.withLogits({ sampler.choose($0) }) else {
         throw TextError.notFiniteLogits(
-          model: decoder.model.name, position: decoder.tokenCount - 1)
+          model: decoder.model.name, position: decoder.tokenCount - 1,
+          cause: try NonFiniteCause(
+            of: source, tokens: prompt + result.tokens, workers: decoder.options.workers))
       }
       result.tokens.append(token)
       if endTokens.contains(token) {

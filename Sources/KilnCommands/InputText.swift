@@ -14,10 +14,10 @@ enum TextError: KilnError, Equatable {
   case tooShort(String, tokens: Int, needed: Int)
   /// A list of ids holds something else.
   case notAnID(String, found: String)
-  /// A model cannot say how likely a token is: its weights hold NaN or infinities.
-  case notFinite(model: String, ScoredToken)
+  /// A model cannot say how likely a token is.
+  case notFinite(model: String, ScoredToken, cause: NonFiniteCause)
   /// The same while a text is generated, after the token at a position.
-  case notFiniteLogits(model: String, position: Int)
+  case notFiniteLogits(model: String, position: Int, cause: NonFiniteCause)
 
   var category: ErrorCategory { .badData }
 
@@ -27,12 +27,46 @@ enum TextError: KilnError, Equatable {
       "\(file): \(tokens) tokens, expected at least \(needed)"
     case .notAnID(let file, let found):
       "\(file): \"\(found)\" is not a token id"
-    case .notFinite(let model, let token):
-      "\(model): the probability of token \(token.position) in window \(token.window) is not a number;"
-        + " \"kiln inspect --stats\" shows which weights are NaN or infinite"
-    case .notFiniteLogits(let model, let position):
-      "\(model): logits after token \(position) are not numbers;"
-        + " \"kiln inspect --stats\" shows which weights are NaN or infinite"
+    case .notFinite(let model, let token, let cause):
+      "\(model): the probability of token \(token.position) in window \(token.window) is not a number:"
+        + " \(cause)"
+    case .notFiniteLogits(let model, let position, let cause):
+      "\(model): logits after token \(position) are not numbers: \(cause)"
+    }
+  }
+}
+
+/// Why what a model computes is not a number.
+enum NonFiniteCause: Equatable, CustomStringConvertible {
+  /// Weights that it runs through.
+  case weights(NonFiniteWeights)
+  /// The weights are finite.
+  case activations
+  /// There are no weights to look at: the results were saved.
+  case savedResults
+
+  /// Looks at the weights of a model.
+  ///
+  /// - Parameters:
+  ///   - source: The model; nil for results that were saved.
+  ///   - tokens: The tokens that it was run on.
+  ///   - workers: Threads.
+  /// - Throws: What is wrong with a compressed block.
+  init(of source: CheckedCheckpoint?, tokens: [Int], workers: Workers) throws {
+    guard let source else {
+      self = .savedResults
+      return
+    }
+    self =
+      try NonFiniteWeights(in: source, embedding: tokens, workers: workers).map { .weights($0) }
+      ?? .activations
+  }
+
+  var description: String {
+    switch self {
+    case .weights(let weights): weights.description
+    case .activations: "all weights are finite, and activations are too large for float32"
+    case .savedResults: "its saved results are NaN or infinite"
     }
   }
 }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Checkpoints
+import Conversion
 import Evaluation
 import JSON
 import Kernels
@@ -94,7 +95,10 @@ struct MeasurePerplexity: ParsableCommand {
       try TokenLog($0, replacing: overwrite.force, isComparison: base != nil)
     }
     let bytes = try InputText.read(text)
-    let tokens = try tokens(of: bytes, for: checked)
+    let allTokens = try checked.tokenizer().encode(bytes, file: text)
+    let tokens = limited(allTokens)
+    let calibrated = modelsCalibrated(
+      by: bytes, allTokens, of: [checked.checkpoint] + (base.map { [$0] } ?? []))
     if let maximum = checked.configuration.maximumContext, windowing.context > maximum {
       common.warn([
         "--context \(windowing.context) is beyond the \(maximum) tokens that the model was made for"
@@ -103,9 +107,10 @@ struct MeasurePerplexity: ParsableCommand {
     let windows = try windowing.windows(tokenCount: tokens.count, of: text)
     let run = try windowRun(checked, tokens, windows)
     if let base {
-      try compare(run, with: openBase(base, for: run, text: bytes), log)
+      try compare(
+        run, of: checked, with: openBase(base, for: run, text: bytes), log, calibrated: calibrated)
     } else {
-      try measure(run, of: checked.checkpoint, log)
+      try measure(run, of: checked, log, calibrated: calibrated)
     }
   }
 
@@ -139,8 +144,26 @@ struct MeasurePerplexity: ParsableCommand {
   }
 
   private func tokens(of bytes: [UInt8], for checked: CheckedCheckpoint) throws -> [Int] {
-    let tokens = try checked.tokenizer().encode(bytes, file: text)
-    return windowing.limitTokens.map { Array(tokens.prefix($0)) } ?? tokens
+    limited(try checked.tokenizer().encode(bytes, file: text))
+  }
+
+  private func limited(_ tokens: [Int]) -> [Int] {
+    windowing.limitTokens.map { Array(tokens.prefix($0)) } ?? tokens
+  }
+
+  /// Finds out which of the models were calibrated by the text that they are measured on, and says it.
+  private func modelsCalibrated(
+    by bytes: [UInt8], _ tokens: [Int], of checkpoints: [Checkpoint]
+  ) -> [Bool] {
+    let calibrated = checkpoints.map { checkpoint in
+      CalibrationTrace(checkpoint.calibration)?.recognizes(text: bytes, tokens: tokens) ?? false
+    }
+    for (checkpoint, isCalibrated) in zip(checkpoints, calibrated) where isCalibrated {
+      common.warn([
+        "\(checkpoint.path): was calibrated by this text; its figures may be better than on other texts"
+      ])
+    }
+    return calibrated
   }
 
   private func windowRun(
@@ -162,11 +185,13 @@ struct MeasurePerplexity: ParsableCommand {
 
   // MARK: - One model
 
-  private func measure(_ run: WindowRun, of checkpoint: Checkpoint, _ log: TokenLog?) throws {
-    let writer = try writer(of: checkpoint, run)
+  private func measure(
+    _ run: WindowRun, of checked: CheckedCheckpoint, _ log: TokenLog?, calibrated: [Bool]
+  ) throws {
+    let writer = try writer(of: checked.checkpoint, run)
     let printer = common.progressPrinter()
     func record(_ token: ScoredToken) throws {
-      try check([token.logProbability], token, name: run.model.name)
+      try check([token.logProbability], token, of: checked, run)
       try log?.append(token)
     }
     let summary =
@@ -177,48 +202,62 @@ struct MeasurePerplexity: ParsableCommand {
     printer.finish()
     try log?.commit()
     try writer?.commit()
-    try report(summary, run.windows, comparison: nil)
+    try report(summary, run.windows, comparison: nil, calibrated: calibrated)
   }
 
   // MARK: - A model and its base
 
+  /// A base that is ready to be run or read.
+  private struct Base {
+    let source: BaseSource
+    /// The model; nil for a saved base.
+    var checked: CheckedCheckpoint?
+    /// Keeps its results.
+    var writer: SavedBaseWriter?
+  }
+
   private func compare(
-    _ run: WindowRun, with opened: (base: BaseSource, writer: SavedBaseWriter?), _ log: TokenLog?
+    _ run: WindowRun, of checked: CheckedCheckpoint, with opened: Base, _ log: TokenLog?,
+    calibrated: [Bool]
   ) throws {
-    let (base, writer) = opened
+    let (base, writer) = (opened.source, opened.writer)
     let comparison = try ComparisonRun(run, base: base)
     let printer = common.progressPrinter()
     let summary = try comparison.run(
       progress: printer.show, computed: { try writer?.append($0) },
       compared: { token in
-        try check([token.baseLogProbability], token.scored, name: base.name)
         try check(
-          [token.scored.logProbability, token.divergence], token.scored, name: run.model.name)
+          [token.baseLogProbability], token.scored, of: opened.checked, run, name: base.name)
+        try check(
+          [token.scored.logProbability, token.divergence], token.scored, of: checked, run)
         try log?.append(token)
       })
     printer.finish()
     try log?.commit()
     try writer?.commit()
-    try report(summary.model, run.windows, comparison: DivergenceReport(summary, base: base.name))
+    try report(
+      summary.model, run.windows, comparison: DivergenceReport(summary, base: base.name),
+      calibrated: calibrated)
   }
 
   private func openBase(
     _ checkpoint: Checkpoint, for run: WindowRun, text bytes: [UInt8]
-  ) throws -> (base: BaseSource, writer: SavedBaseWriter?) {
+  ) throws -> Base {
     if checkpoint.isSavedBase {
       guard saveBase == nil else {
         throw UsageError("--save-base: \(checkpoint.path) is a saved base already")
       }
       let saved = try SavedBase(
         checkpoint, tokens: run.tokens, windows: run.windows, workers: common.workers)
-      return (.saved(saved), nil)
+      return Base(source: .saved(saved))
     }
     let checked = try check(checkpoint)
     if checkpoint.hasFile("tiktoken.model") {
       try check(tokens(of: bytes, for: checked), of: checked, run)
     }
     let base = try windowRun(checked, run.tokens, run.windows)
-    return (.model(base), try writer(of: checkpoint, base))
+    return Base(
+      source: .model(base), checked: checked, writer: try writer(of: checkpoint, base))
   }
 
   /// Refuses a base for which the same text is other tokens.
@@ -232,18 +271,27 @@ struct MeasurePerplexity: ParsableCommand {
   // MARK: - Results
 
   private func report(
-    _ summary: PerplexitySummary, _ windows: TokenWindows, comparison: DivergenceReport?
+    _ summary: PerplexitySummary, _ windows: TokenWindows, comparison: DivergenceReport?,
+    calibrated: [Bool]
   ) throws {
     let report = PerplexityReport(
       summary, windows, model: model.model, text: text, kernel: kernel.form, workers: common.workers
     )
-    try common.print(Report(report.blocks + (comparison?.blocks ?? [])))
+    let texts = zip(["calibration_text", "against_calibration_text"], calibrated).map {
+      JSONMember(key: ExactString($0), value: .bool($1))
+    }
+    try common.print(Report(report.blocks + (comparison?.blocks ?? []) + [.fields(texts)]))
   }
 
   /// Refuses figures that are not numbers.
-  private func check(_ figures: [Double], _ token: ScoredToken, name: String) throws {
+  private func check(
+    _ figures: [Double], _ token: ScoredToken, of checked: CheckedCheckpoint?, _ run: WindowRun,
+    name: String? = nil
+  ) throws {
     guard figures.allSatisfy(\.isFinite) else {
-      throw TextError.notFinite(model: name, token)
+      throw TextError.notFinite(
+        model: name ?? run.model.name, token,
+        cause: try NonFiniteCause(of: checked, tokens: run.tokens, workers: common.workers))
     }
   }
 }

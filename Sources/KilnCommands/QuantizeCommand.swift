@@ -63,12 +63,26 @@ struct Quantize: ParsableCommand {
     try outputPath.check(
       as: packed.shardSize == nil ? .packedFile : .folder,
       folderHint: "--shard-size for a folder of .kiln files")
+    try packed.checkTarget(output, replacing: overwrite.force)
+    let written = try checkRules(of: checked)
+    let choices = try recipeOptions.targetBpw.map { bitsPerWeight in
+      let choices = try SchemeChoices(checked, overrides: try recipeOptions.overridesAlone())
+      _ = try choices.byteLimit(bitsPerWeight)
+      try OutputFile.checkSpace(for: output, byteCount: choices.smallestByteCount)
+      return choices
+    }
     let calibration = try calibrationOptions.resolved(for: checked, common)
-    let allocation = try allocated(checked, calibration)
+    let allocation = try choices.map { try allocated(checked, $0, calibration) }
+    let recipe = try recipeOptions.resolved(allocated: allocation?.recipe)
+    let rules =
+      allocation == nil
+      ? written
+      : RecipeCheck(
+        recipe, overrides: recipeOptions.overrides, file: nil, of: checked)
     let plan = try PackingPlan(
-      checked, recipe: try recipeOptions.resolved(allocated: allocation?.recipe),
-      producer: Inputs.producer,
-      options: packed.packing, calibration: calibration)
+      checked, recipe: recipe, producer: Inputs.producer, options: packed.packing,
+      calibration: calibration)
+    common.warn(warnings(about: plan))
     let packing = Packing(plan, workers: common.workers)
     var report: Packing.Report?
     if dryRun {
@@ -80,20 +94,65 @@ struct Quantize: ParsableCommand {
       printer.finish()
     }
     let summary = QuantizationSummary(
-      plan, report: report, output: output, workers: common.workers)
+      plan, report: report, rules: rules, output: output, workers: common.workers)
     common.warn(summary.warnings)
     common.note(
       PackedOutputOptions.resumedMessages(
-        report?.resumedTensorCount ?? 0, of: plan.items.count))
+        report?.resumedTensorCount ?? 0, of: plan.items.count,
+        replacesOtherJob: report?.replacesOtherJob ?? false))
     try common.print(summary.report(allocation))
+  }
+
+  /// Looks at the rules that the user wrote, before any work.
+  ///
+  /// - Throws: `RecipeError.withoutEffect` with `--strict`.
+  private func checkRules(of checked: CheckedCheckpoint) throws -> RecipeCheck {
+    let recipe =
+      try recipeOptions.targetBpw == nil
+      ? recipeOptions.resolved() : recipeOptions.overridesAlone()
+    // Codes are never rounded again: a recipe that asks for it is refused here, whatever else it says.
+    if recipeOptions.targetBpw != nil {
+      _ = try PackingPlan(checked, recipe: recipe, producer: Inputs.producer)
+    }
+    let check = RecipeCheck(
+      recipe, overrides: recipeOptions.overrides, file: recipeOptions.recipe, of: checked)
+    guard !recipeOptions.strict || check.problems.isEmpty else {
+      throw RecipeError.withoutEffect(check.problems)
+    }
+    common.warn(check.problems)
+    return check
+  }
+
+  /// Flags that change nothing.
+  private func warnings(about plan: PackingPlan) -> [String] {
+    var warnings: [String] = []
+    let methods = plan.roundingMethods
+    if let method = recipeOptions.method, !methods.contains(method) {
+      warnings.append(
+        methods.isEmpty
+          ? "--method \(method.rawValue): no tensor is rounded, so it changes nothing"
+          : "--method \(method.rawValue): no tensor is rounded so, since the rules name other methods"
+      )
+    }
+    if let calibration = calibrationOptions.calibration {
+      if methods.isEmpty {
+        warnings.append("--calibration \(calibration): no tensor is rounded by it")
+      } else if methods == [.roundToNearest], recipeOptions.targetBpw == nil {
+        warnings.append(
+          "--calibration \(calibration): rtn does not round by a text; only the errors of outputs"
+            + " are measured with it")
+      }
+    }
+    return warnings
   }
 
   /// Chooses schemes, where `--target-bpw` asks for it.
   private func allocated(
-    _ checked: CheckedCheckpoint, _ calibration: CalibrationText?
-  ) throws -> SchemeAllocation? {
-    guard let bitsPerWeight = recipeOptions.targetBpw else { return nil }
-    guard let calibration else { throw UsageError("--target-bpw needs a text: --calibration FILE") }
+    _ checked: CheckedCheckpoint, _ choices: SchemeChoices, _ calibration: CalibrationText?
+  ) throws -> SchemeAllocation {
+    guard let bitsPerWeight = recipeOptions.targetBpw, let calibration else {
+      throw UsageError("--target-bpw needs a text: --calibration FILE")
+    }
     let method = recipeOptions.method ?? .gptq
     if let known = calibration.sensitivities, known.method != method {
       common.warn([
@@ -103,15 +162,11 @@ struct Quantize: ParsableCommand {
     }
     let printer = common.progressPrinter()
     let allocation = try SchemeAllocation(
-      checked, sample: calibration.sample, known: calibration.sensitivities,
+      checked, choices: choices, sample: calibration.sample, known: calibration.sensitivities,
       bitsPerWeight: bitsPerWeight, method: method,
       options: Model.Options(kernel: .chunkwise(chunk: 16), workers: common.workers),
       progress: printer.show)
     printer.finish()
-    guard let allocation else {
-      throw UsageError(
-        "--target-bpw \(bitsPerWeight): even the smallest schemes make the model larger")
-    }
     return allocation
   }
 }
@@ -147,8 +202,14 @@ struct RecipeOptions: ParsableArguments {
   @Option(
     name: .customLong("set"),
     help: ArgumentHelp(
-      "Another scheme for one role, such as head=bf16; may be repeated.", valueName: "role=scheme"))
+      "Another scheme for one role, such as head=bf16; may be repeated.",
+      discussion: "With --target-bpw the other parts are chosen around it.",
+      valueName: "role=scheme"))
   var overrides: [String] = []
+
+  @Flag(
+    help: "Refuse a rule of the recipe, or a --set, that has no effect on the model.")
+  var strict = false
 
   func validate() throws {
     guard [scheme != nil, recipe != nil, targetBpw != nil].count(where: { $0 }) == 1 else {
@@ -187,6 +248,19 @@ struct RecipeOptions: ParsableArguments {
     } else {
       throw UsageError("give one of --scheme, --recipe and --target-bpw")
     }
+    return try overriding(recipe)
+  }
+
+  /// A recipe of the rules of `--set` alone.
+  ///
+  /// - Throws: What is wrong with them.
+  func overridesAlone() throws -> Recipe {
+    try overriding(Recipe(rules: [], fallback: .source, method: .roundToNearest))
+  }
+
+  /// A recipe with the rules of `--set` in front.
+  private func overriding(_ recipe: Recipe) throws -> Recipe {
+    var recipe = recipe
     for text in overrides {
       let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
       guard parts.count == 2, let role = TensorRole(rawValue: parts[0]) else {

@@ -186,7 +186,8 @@ private struct EntryParser {
     let extent = KilnHeader.Extent(range: range, checksums: checksums, blockByteCounts: blocks)
     return KilnHeader.TensorEntry(
       name: name, encoding: encoding, shape: shape,
-      sourceDType: try dtype(field["source_dtype"]), extent: extent)
+      sourceDType: try dtype(field["source_dtype"]), extent: extent,
+      errors: KilnHeader.TensorErrors(field))
   }
 
   func assembly(_ field: JSONField) throws -> KilnHeader.Assembly {

@@ -113,6 +113,24 @@ public struct KilnHeader: Sendable {
     public var sourceDType: DType
     /// Its bytes.
     public var extent: Extent
+    /// What rounding it has cost; nil if it was not rounded by a calibration text.
+    public var errors: TensorErrors?
+  }
+
+  /// What rounding a tensor has cost, as roots of squared error over squared norm.
+  public struct TensorErrors: Sendable, Equatable {
+    /// Of its weights.
+    public var weights: Double
+    /// Of the outputs of its product on the calibration text; nil if they were not measured.
+    public var outputs: Double?
+
+    /// Bytes that the header needs for it at most.
+    static let maximumByteCount = 96
+
+    package init(weights: Double, outputs: Double?) {
+      self.weights = weights
+      self.outputs = outputs
+    }
   }
 
   /// A tensor of the source that is made of tensors of this file, one after the other.
@@ -187,7 +205,7 @@ extension KilnHeader {
             member("encoding", .string(tensor.encoding.description)),
             member("shape", tensor.shape.json),
             member("source_dtype", .string(tensor.sourceDType.rawValue)),
-          ] + tensor.extent.members)
+          ] + tensor.extent.members + (tensor.errors?.members ?? []))
       },
       JSONLongMember(key: "assemblies", count: assemblies.count) { index in
         let assembly = assemblies[index]
@@ -204,6 +222,23 @@ extension KilnHeader {
 
 private func member(_ key: ExactString, _ value: JSONValue) -> JSONMember {
   JSONMember(key: key, value: value)
+}
+
+extension KilnHeader.TensorErrors {
+  fileprivate var members: [JSONMember] {
+    [member("weight_error", .number(weights))]
+      + (outputs.map { [member("output_error", .number($0))] } ?? [])
+  }
+
+  /// Reads what a header says; nil where it says nothing, or nonsense: no reader needs it.
+  init?(_ field: JSONField) {
+    func error(_ key: String) -> Double? {
+      guard let value = try? field[key].number(), value >= 0 else { return nil }
+      return value
+    }
+    guard let weights = error("weight_error") else { return nil }
+    self.init(weights: weights, outputs: error("output_error"))
+  }
 }
 
 extension KilnHeader.Extent {

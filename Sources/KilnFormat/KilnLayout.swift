@@ -39,16 +39,19 @@ package struct KilnLayout: Sendable {
     /// Whether it follows the entry before it without a page border: the later matrices of an
     /// expert.
     package let continuesRun: Bool
+    /// What rounding it has cost, if that is known already.
+    package let errors: KilnHeader.TensorErrors?
 
     package init(
       name: ExactString, encoding: TensorEncoding, shape: TensorShape, sourceDType: DType,
-      continuesRun: Bool
+      continuesRun: Bool, errors: KilnHeader.TensorErrors? = nil
     ) {
       self.name = name
       self.encoding = encoding
       self.shape = shape
       self.sourceDType = sourceDType
       self.continuesRun = continuesRun
+      self.errors = errors
     }
   }
 
@@ -65,7 +68,8 @@ package struct KilnLayout: Sendable {
   ///   - source: Where the weights came from.
   ///   - recipe: How they were quantized, or null.
   ///   - calibration: The calibration that chose the codes, or null.
-  ///   - calibrationRoom: Bytes that the header keeps free for what will be measured.
+  ///   - calibrationRoom: Bytes that the header keeps free for what calibration will measure.
+  ///   - measuredTensorCount: Tensors whose errors will be measured; the header keeps room for them.
   ///   - shard: Which part of a model this is; nil for all of it.
   ///   - files: What travels inside.
   ///   - tensors: What is written, in order.
@@ -73,7 +77,7 @@ package struct KilnLayout: Sendable {
   ///   - isCompressed: Whether tensors may be compressed.
   package init?(
     producer: String, source: KilnHeader.Source, recipe: JSONValue,
-    calibration: JSONValue = .null, calibrationRoom: Int = 0,
+    calibration: JSONValue = .null, calibrationRoom: Int = 0, measuredTensorCount: Int = 0,
     shard: KilnHeader.Shard? = nil, files: [File], tensors: [Tensor],
     assemblies: [KilnHeader.Assembly], isCompressed: Bool = false
   ) {
@@ -84,13 +88,14 @@ package struct KilnLayout: Sendable {
       producer: producer, source: source, recipe: recipe, shard: shard, files: [], tensors: [],
       assemblies: assemblies)
     empty.calibration = calibration
+    let room = calibrationRoom + measuredTensorCount * KilnHeader.TensorErrors.maximumByteCount
     while true {
       guard
         let placed = Self.place(
           empty,
           files: files, tensors: tensors, dataOffset: dataOffset, isCompressed: isCompressed)
       else { return nil }
-      let length = placed.header.encoded().count + calibrationRoom
+      let length = placed.header.encoded().count + room
       // A reader would refuse the file.
       guard length < KilnPrelude.maximumHeaderByteCount - KilnPrelude.pageByteCount else {
         return nil
@@ -164,7 +169,7 @@ package struct KilnLayout: Sendable {
       header.tensors.append(
         KilnHeader.TensorEntry(
           name: tensor.name, encoding: tensor.encoding, shape: tensor.shape,
-          sourceDType: tensor.sourceDType, extent: extent))
+          sourceDType: tensor.sourceDType, extent: extent, errors: tensor.errors))
     }
     return (header, end)
   }

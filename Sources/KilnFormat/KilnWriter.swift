@@ -11,6 +11,8 @@ package final class KilnWriter {
   private let compressor: BlockCompressor?
   /// What the header will say about the calibration.
   private var calibration: JSONValue
+  /// What the header will say about the errors of each tensor; nil for what the layout says.
+  private var errors: [KilnHeader.TensorErrors?]?
   /// Where the entries are that are written: files first, then tensors.
   private var extents: [KilnHeader.Extent] = []
   /// Bytes that the current entry still lacks.
@@ -135,6 +137,15 @@ package final class KilnWriter {
     if header.encoded().count > layout.headerByteCount { self.calibration = former }
   }
 
+  /// Says what rounding each tensor has cost, if the room for it is large enough.
+  ///
+  /// - Parameter errors: One for each tensor of the layout, nil for those that were not rounded.
+  package func describe(errors: [KilnHeader.TensorErrors?]) {
+    guard errors.count == layout.header.tensors.count else { return }
+    self.errors = errors
+    if header.encoded().count > layout.headerByteCount { self.errors = nil }
+  }
+
   /// The header with what is known by now.
   private var header: KilnHeader {
     var header = layout.header
@@ -145,6 +156,9 @@ package final class KilnWriter {
       } else {
         header.tensors[entry - fileCount].extent = extent
       }
+    }
+    if let errors {
+      for (index, errors) in errors.enumerated() { header.tensors[index].errors = errors }
     }
     return header
   }

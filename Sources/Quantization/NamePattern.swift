@@ -34,8 +34,10 @@ package struct NamePattern: Hashable, Sendable {
   ///
   /// - Complexity: Length of the pattern times length of the name at worst: only the last `*` is
   ///   ever tried again, since a longer match of an earlier one cannot help.
-  package func matches(_ name: ExactString) -> Bool {
-    let name = Array(name.text.unicodeScalars)
+  package func matches(_ name: ExactString) -> Bool { matches(Array(name.text.unicodeScalars)) }
+
+  /// The same of a name that was taken apart before.
+  func matches(_ name: [Unicode.Scalar]) -> Bool {
     var index = 0
     var position = 0
     var star: Int?

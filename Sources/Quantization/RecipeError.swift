@@ -25,11 +25,16 @@ package enum RecipeError: KilnError, Equatable {
   case ruleWithoutCondition(file: String, path: String)
   /// A rule asks to quantize what is never quantized.
   case protectedRole(file: String, path: String, role: TensorRole, scheme: TensorEncoding)
+  /// Rules have no effect, and `--strict` refuses that; one line for each.
+  case withoutEffect([String])
   /// The command line asks to quantize what is never quantized.
   case protectedOverride(role: TensorRole, scheme: TensorEncoding)
 
   package var category: ErrorCategory {
-    if case .protectedOverride = self { .usage } else { .badData }
+    switch self {
+    case .protectedOverride, .withoutEffect: .usage
+    default: .badData
+    }
   }
 
   package var description: String {
@@ -58,10 +63,17 @@ package enum RecipeError: KilnError, Equatable {
     case .protectedRole(let file, let path, let role, let scheme):
       "\(file): \"\(path)\" asks for \(scheme), but tensors of role \(role.rawValue) "
         + "are never quantized"
+    case .withoutEffect(let problems):
+      "--strict: " + problems.prefix(Self.maximumProblemCount).joined(separator: "; ")
+        + (problems.count > Self.maximumProblemCount
+          ? "; and \(problems.count - Self.maximumProblemCount) more" : "")
     case .protectedOverride(let role, let scheme):
       "--set \(role.rawValue)=\(scheme): tensors of this role are never quantized"
     }
   }
+
+  /// Problems that one line has room for.
+  private static let maximumProblemCount = 10
 
   private static func shortened(_ text: String) -> String {
     text.utf8.count <= 80 ? text : text.prefix(60) + "…"

@@ -29,7 +29,8 @@ extension Recipe {
 }
 
 extension RecipeRule {
-  fileprivate var json: JSONValue {
+  /// The rule as it is in a recipe, in canonical form.
+  package var json: JSONValue {
     var members: [JSONMember] = []
     if !roles.isEmpty {
       members.append(

@@ -66,18 +66,22 @@ package struct RecipeRule: Hashable, Sendable {
   ///
   /// Rules that do not name a protected tensor, by role or by its exact name, pass over it.
   package func matches(name tensorName: ExactString, role: TensorRole) -> Bool {
-    if !roles.isEmpty, !roles.contains(role) { return false }
-    if let name, !name.matches(tensorName) { return false }
-    if !layers.isEmpty {
-      guard let layer = Self.layer(of: tensorName) else { return false }
-      if !layers.contains(where: { $0.contains(layer) }) { return false }
-    }
+    guard conditionsHold(name: tensorName, role: role) else { return false }
     if role.isQuantizable || scheme == .source || !roles.isEmpty { return true }
     return name.map { !$0.hasWildcard } ?? false
   }
 
+  /// Whether the conditions hold of a tensor, those that are passed over included.
+  func conditionsHold(name tensorName: ExactString, role: TensorRole) -> Bool {
+    if !roles.isEmpty, !roles.contains(role) { return false }
+    if let name, !name.matches(tensorName) { return false }
+    if layers.isEmpty { return true }
+    guard let layer = Self.layer(of: tensorName) else { return false }
+    return layers.contains { $0.contains(layer) }
+  }
+
   /// The number after `model.layers.`; nil for a tensor outside the layers.
-  private static func layer(of name: ExactString) -> Int? {
+  static func layer(of name: ExactString) -> Int? {
     let prefix = "model.layers."
     guard name.text.hasPrefix(prefix) else { return nil }
     return Int(name.text.dropFirst(prefix.count).prefix { $0 != "." })

@@ -33,6 +33,7 @@ package final class SavedBaseWriter {
     guard let shape = TensorShape([run.windows.scoredCount, columns]),
       let layout = KilnLayout(
         producer: producer, source: checkpoint.provenance, recipe: .null,
+        calibration: checkpoint.calibration,
         files: [
           KilnLayout.File(name: BaseDescription.fileName, byteCount: description.count)
         ],

@@ -21,6 +21,12 @@ struct CalibrationOptions: ParsableArguments {
 
   @OptionGroup var sampling: CalibrationSampling
 
+  func validate() throws {
+    if calibration == nil, let given = sampling.givenFlags.first {
+      throw ValidationError("\(given) needs a text: --calibration FILE")
+    }
+  }
+
   /// The text in a model's tokens, or what was saved of it; nil if there is none.
   ///
   /// - Throws: What is wrong with the text, the tokenizer or the file.
@@ -113,6 +119,16 @@ struct CalibrationSampling: ParsableArguments {
     _ sample: CalibrationSample, _ path: FilePath, _ checked: CheckedCheckpoint
   ) -> [String] {
     var warnings: [String] = []
+    if let asked = calibrationContext, asked > sample.context {
+      warnings.append(
+        "--calibration-context \(asked): \(path) has only \(sample.context) tokens, which are one window"
+      )
+    }
+    if let asked = calibrationWindows, asked > sample.windowCount {
+      warnings.append(
+        "--calibration-windows \(asked): \(path) has only \(sample.windowCount) windows of"
+          + " \(sample.context) tokens, and all of them are used")
+    }
     let width = checked.configuration.hiddenSize
     if sample.tokens.count < 2 * width {
       warnings.append(

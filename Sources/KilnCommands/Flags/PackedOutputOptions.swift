@@ -3,6 +3,8 @@
 import ArgumentParser
 import Compression
 import Conversion
+import SystemPackage
+import TensorCore
 
 /// How a packed model is stored, and what happens to a run that does not come to its end.
 struct PackedOutputOptions: ParsableArguments {
@@ -72,9 +74,28 @@ struct PackedOutputOptions: ParsableArguments {
       shardByteCount: shardSize?.byteCount, compressionLevel: compress.level, shards: shards?.range)
   }
 
+  /// Refuses an output that cannot be made, before any work.
+  ///
+  /// - Throws: `FileError`.
+  func checkTarget(_ output: FilePath, replacing: Bool) throws {
+    if shardSize == nil {
+      try OutputFile.checkTarget(output, replacing: replacing)
+    } else {
+      try OutputFolder.checkTarget(output, replacing: replacing)
+    }
+  }
+
   /// What a run that found the work of an earlier one says.
-  static func resumedMessages(_ count: Int, of total: Int) -> [String] {
-    count == 0 ? [] : ["resumed: \(count) of \(total) tensors were there already, and are intact"]
+  static func resumedMessages(
+    _ count: Int, of total: Int, replacesOtherJob: Bool = false
+  ) -> [String] {
+    if replacesOtherJob {
+      return [
+        "--resume: what an earlier run left is of another source, recipe or flags, and was replaced"
+      ]
+    }
+    return count == 0
+      ? [] : ["resumed: \(count) of \(total) tensors were there already, and are intact"]
   }
 }
 

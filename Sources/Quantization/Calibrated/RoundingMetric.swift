@@ -28,17 +28,40 @@ package struct RoundingMetric: Sendable {
   private static let dampingGrowth = 10.0
   private static let tries = 4
 
-  /// Prepares moments; nil if there were no tokens, or no damping makes H invertible.
+  /// Why moments are of no use.
+  package enum Problem: Error, Equatable, CustomStringConvertible {
+    /// There were no tokens.
+    case noTokens
+    /// All inputs are 0.
+    case zeroInputs
+    /// Squares of the inputs do not fit in a number.
+    case tooLarge
+    /// No damping makes them invertible.
+    case singular
+
+    /// The problem in words, about a matrix.
+    package var description: String {
+      switch self {
+      case .noTokens: "no calibration token gets there"
+      case .zeroInputs: "its inputs are 0 for every calibration token"
+      case .tooLarge: "its inputs are too large for their squares to be summed"
+      case .singular: "the moments of its inputs cannot be inverted"
+      }
+    }
+  }
+
+  /// Prepares moments.
   ///
   /// - Parameters:
   ///   - collected: What was collected.
   ///   - prior: Moments that take the place of what too few tokens do not tell, or nil.
   ///   - priorTokens: How many tokens the prior counts for.
   ///   - firstDamping: Lambda to begin with.
-  package init?(
+  /// - Throws: `Problem` if they cannot be used.
+  package init(
     _ collected: SecondMoments, prior: SecondMoments? = nil, priorTokens: Int = 0,
     firstDamping: Double = Self.firstDamping
-  ) {
+  ) throws(Problem) {
     let dimension = collected.dimension
     self.dimension = dimension
     tokenCount = collected.tokenCount
@@ -48,19 +71,21 @@ package struct RoundingMetric: Sendable {
       let shared = prior.means()
       // The prior's size says nothing about these tokens, only its shape.
       let factor = Self.meanDiagonal(means, dimension) / Self.meanDiagonal(shared, dimension)
-      guard factor.isFinite else { return nil }
+      guard factor.isFinite else { throw shared.allSatisfy { $0 == 0 } ? .zeroInputs : .tooLarge }
       for index in means.indices {
         means[index] = (1 - share) * means[index] + share * factor * shared[index]
       }
     }
     let mean = Self.meanDiagonal(means, dimension)
-    guard collected.tokenCount > 0, mean > 0, mean.isFinite else { return nil }
+    guard collected.tokenCount > 0 else { throw .noTokens }
+    guard mean != 0 else { throw .zeroInputs }
+    guard mean > 0, mean.isFinite else { throw .tooLarge }
     for index in means.indices { means[index] /= mean }
 
     guard
       let (damping, inverse) = Self.invert(
         &means, dimension: collected.dimension, firstDamping: firstDamping)
-    else { return nil }
+    else { throw .singular }
     self.damping = damping
     moments = Self.matrix(means, collected.dimension)
     factor = Self.matrix(inverse, dimension)
