@@ -23,6 +23,11 @@ enum AuxiliaryFiles {
     var files: [AuxiliaryFile] = []
     for name in entries
     where !name.hasPrefix(".") && !weightSuffixes.contains(where: name.hasSuffix) {
+      // Files travel under their names inside a packed file, whose header is UTF-8.
+      guard !ByteText.hasStandIns(name) else {
+        warnings.append("\(folder): the name of \"\(name)\" is not UTF-8; it is left out")
+        continue
+      }
       let path = folder.appending(name)
       if case .outside(let target) = FolderBoundary(of: name, in: folder) {
         guard !known.contains(name) else {
