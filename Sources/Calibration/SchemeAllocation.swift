@@ -41,12 +41,12 @@ package struct SchemeAllocation: Sendable {
   ///   - bitsPerWeight: What all tensors together may have.
   ///   - method: How weights will be rounded.
   ///   - options: How to run the model.
-  ///   - progress: Told after each unit.
+  ///   - progress: Told how far it is.
   /// - Throws: What is wrong with a compressed block, or `Errno` if there is no memory.
   package init?(
     _ source: CheckedCheckpoint, sample: CalibrationSample, known: UnitSensitivities? = nil,
     bitsPerWeight: Double, method: RoundingMethod, options: Model.Options,
-    progress: Progress.Handler
+    progress: @escaping Progress.Handler
   ) throws {
     let units = AllocationUnit.all(of: source)
     let sensitivities =
@@ -57,6 +57,10 @@ package struct SchemeAllocation: Sendable {
     var choices: [[BitAllocation.Choice]] = []
     for (index, (_, tensors)) in units.enumerated() {
       choices.append(try Self.choices(tensors, loss: max(losses[index], 0)))
+      progress(
+        Progress(
+          activity: "allocate", detail: units[index].unit.description, completed: index + 1,
+          total: units.count, unit: .parts))
     }
     let all = source.tensors.tensors
     let parameters = all.reduce(0) { $0 + $1.shape.elementCount }
