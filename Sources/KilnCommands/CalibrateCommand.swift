@@ -31,12 +31,12 @@ struct Calibrate: ParsableCommand {
 
   @OptionGroup var model: ModelArgument
 
-  @Argument(help: "The file to write.", completion: .file(), transform: { FilePath($0) })
+  @Argument(help: "The file to write.", completion: .file(), transform: { FilePath(argument: $0) })
   var output: FilePath
 
   @Option(
     help: "A text, UTF-8, that is like what the model will be used for.", completion: .file(),
-    transform: { FilePath($0) })
+    transform: { FilePath(argument: $0) })
   var calibration: FilePath
 
   @OptionGroup var sampling: CalibrationSampling

@@ -40,12 +40,12 @@ struct Convert: ParsableCommand {
   @Argument(
     help: "A checkpoint folder or .safetensors file, a .kiln file, or a folder of .kiln shards.",
     completion: .file(),
-    transform: { FilePath($0) })
+    transform: { FilePath(argument: $0) })
   var source: FilePath
 
   @Argument(
     help: "The .kiln file, or the folder, to write.", completion: .file(),
-    transform: { FilePath($0) })
+    transform: { FilePath(argument: $0) })
   var output: FilePath
 
   @Option(

@@ -39,14 +39,14 @@ struct MeasurePerplexity: ParsableCommand {
     help: ArgumentHelp(
       "Compare with this base: a model, or what --save-base wrote for the same text and windows.",
       valueName: "base"),
-    completion: .file(), transform: { FilePath($0) })
+    completion: .file(), transform: { FilePath(argument: $0) })
   var against: FilePath?
 
   @Option(
     help: ArgumentHelp(
       "Keep the results of the base (of MODEL, if there is none) for later comparisons.",
       valueName: "file"),
-    completion: .file(), transform: { FilePath($0) })
+    completion: .file(), transform: { FilePath(argument: $0) })
   var saveBase: FilePath?
 
   @OptionGroup var windowing: WindowOptions
@@ -57,7 +57,7 @@ struct MeasurePerplexity: ParsableCommand {
       discussion:
         "With --against also ln p of the base, the divergence, and whether the top is the same.",
       valueName: "file"),
-    completion: .file(), transform: { FilePath($0) })
+    completion: .file(), transform: { FilePath(argument: $0) })
   var tokenLog: FilePath?
 
   @Flag(help: "Run the text token by token, as generate does: slower, by other kernels.")
@@ -118,7 +118,8 @@ struct MeasurePerplexity: ParsableCommand {
   private func checkOutputs(inputs: [Checkpoint]) throws {
     for output in [tokenLog, saveBase].compactMap(\.self) {
       for input in inputs {
-        try Inputs.checkOutput(output, isNot: input, or: text == "-" ? [] : [FilePath(text)])
+        try Inputs.checkOutput(
+          output, isNot: input, or: text == "-" ? [] : [FilePath(argument: text)])
       }
       try OutputFile.checkTarget(output, replacing: overwrite.force)
     }
