@@ -38,13 +38,13 @@ package struct SchemeAllocation: Sendable {
   ///   - bitsPerWeight: What all tensors together may have.
   ///   - method: How weights will be rounded.
   ///   - options: How to run the model.
-  ///   - progress: Told after each unit.
+  ///   - progress: Told how far it is.
   /// - Throws: `CalibrationError`, before anything is measured if the size cannot be reached; what is wrong with a
   ///   compressed block, or `Errno` if there is no memory.
   package init(
     _ source: CheckedCheckpoint, choices: SchemeChoices, sample: CalibrationSample,
     known: UnitSensitivities? = nil, bitsPerWeight: Double, method: RoundingMethod,
-    options: Model.Options, progress: Progress.Handler
+    options: Model.Options, progress: @escaping Progress.Handler
   ) throws {
     let limit = try choices.byteLimit(bitsPerWeight)
     let parts = choices.parts
@@ -53,8 +53,13 @@ package struct SchemeAllocation: Sendable {
       ?? UnitSensitivities(
         source, sample: sample, method: method, options: options, progress: progress)
     let losses = sensitivities.losses.map(\.loss)
-    let expected = try zip(parts, losses).map { part, loss in
-      try Self.choices(part, loss: max(loss, 0))
+    var expected: [[BitAllocation.Choice]] = []
+    for (index, part) in parts.enumerated() {
+      expected.append(try Self.choices(part, loss: max(losses[index], 0)))
+      progress(
+        Progress(
+          activity: "allocate", detail: part.unit.description, completed: index + 1,
+          total: parts.count, unit: .parts))
     }
     guard let allocation = BitAllocation(expected, limit: limit) else {
       throw choices.unreachable(bitsPerWeight)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Checkpoints
+import Checkpoints
 import Glibc
 import Kernels
 package import KimiLinear
@@ -27,6 +27,7 @@ package struct SensitivityScan {
   private let sequences: [Range<Int>]
   private let tokens: [Int]
   private let positions: [Int]
+  private let work: CalibrationWork
 
   /// Numbers of logits that are held for the original model, in float32.
   private static let logitCount = 1 << 26
@@ -47,6 +48,7 @@ package struct SensitivityScan {
     let count = max(
       1, min(later.count, Self.logitCount / max(source.configuration.vocabularySize, 1)))
     positions = (0..<min(count, later.count)).map { later[$0 * later.count / count] }
+    work = CalibrationWork(source, targets: [:], tokenCount: sample.tokens.count)
   }
 
   /// Measures all units.
@@ -54,31 +56,46 @@ package struct SensitivityScan {
   /// - Parameters:
   ///   - units: The units of the model, in the order of the computation.
   ///   - quantizer: Rounds them by a calibration text; nil for rounding by search.
-  ///   - progress: Told after each.
+  ///   - progress: Told after each layer that was run.
   /// - Returns: The mean KL divergence of each unit, in nats for each token.
   /// - Throws: `CalibrationError.activationsNotFinite` or `.lossNotFinite`; what is wrong with a compressed block, or
   ///   `Errno` if there is no memory.
-  package func losses(
+  func losses(
     of units: [(unit: AllocationUnit, tensors: [StoredTensor])],
-    quantizer: SequentialQuantizer?, progress: Progress.Handler
+    quantizer: SequentialQuantizer?, progress: SensitivityProgress
   ) throws -> [Double] {
     let layers = source.configuration.layers.count
+    let forward = work.forward
+    let runs = units.map { unit, _ in forward[firstLayer(of: unit)...].reduce(0, +) }
+    progress.expect(
+      partCount: units.count, work: (forward + runs).reduce(0, +),
+      calibration: quantizer?.progressSoFar)
+    func run(
+      _ hidden: Matrix, from first: Int, to last: Int, _ name: String,
+      _ replacements: [ExactString: EncodedTensor] = [:]
+    ) throws -> Matrix {
+      try (first..<max(first, last)).reduce(hidden) { hidden, layer in
+        defer { progress.ran(forward[layer], for: name) }
+        return try self.run(hidden, through: layer, replacements)
+      }
+    }
+
     var before = [try embedded([:])]
     for layer in 0..<layers {
-      before.append(try run(before[layer], from: layer, to: layer + 1, [:]))
+      before.append(try run(before[layer], from: layer, to: layer + 1, "layer \(layer)"))
       try finite.check(before[layer + 1], "hidden states behind layer \(layer)")
     }
     let original = try logits(before[layers], [:])
     try finite.check(original, "logits")
     var losses: [Double] = []
-    for (index, (unit, tensors)) in units.enumerated() {
+    for (unit, tensors) in units {
       let rounded = try rounded(tensors, quantizer)
       var hidden: Matrix
       if let layer = unit.layer, (0..<layers).contains(layer) {
-        hidden = try run(before[layer], from: layer, to: layer + 1, rounded)
-        hidden = try run(hidden, from: layer + 1, to: layers, [:])
+        hidden = try run(before[layer], from: layer, to: layer + 1, unit.description, rounded)
+        hidden = try run(hidden, from: layer + 1, to: layers, unit.description)
       } else if unit.role == .embedding {
-        hidden = try run(embedded(rounded), from: 0, to: layers, [:])
+        hidden = try run(embedded(rounded), from: 0, to: layers, unit.description)
       } else {
         hidden = before[layers]
       }
@@ -88,12 +105,16 @@ package struct SensitivityScan {
           model: source.checkpoint.path.string, unit: unit.description)
       }
       losses.append(loss)
-      progress(
-        Progress(
-          activity: "sensitivity", detail: unit.description,
-          completed: (index + 1) * tokens.count, total: units.count * tokens.count, unit: .tokens))
+      progress.finished(unit.description)
     }
     return losses
+  }
+
+  /// The first layer that runs anew when a unit alone is rounded.
+  private func firstLayer(of unit: AllocationUnit) -> Int {
+    let layers = source.configuration.layers.count
+    if let layer = unit.layer, (0..<layers).contains(layer) { return layer }
+    return unit.role == .embedding ? 0 : layers
   }
 
   private func rounded(
@@ -131,16 +152,12 @@ package struct SensitivityScan {
   }
 
   private func run(
-    _ hidden: Matrix, from first: Int, to last: Int, _ replacements: [ExactString: EncodedTensor]
+    _ hidden: Matrix, through layer: Int, _ replacements: [ExactString: EncodedTensor]
   ) throws -> Matrix {
-    var hidden = hidden
-    for layer in first..<max(first, last) {
-      let weights = try ModelWeights.Layer(
-        layer, of: source.tensors, replacing: replacements, configuration: source.configuration,
-        model: source.checkpoint.path.string, workers: options.workers)
-      hidden = stages.run(hidden, through: weights, sequences: sequences)
-    }
-    return hidden
+    let weights = try ModelWeights.Layer(
+      layer, of: source.tensors, replacing: replacements, configuration: source.configuration,
+      model: source.checkpoint.path.string, workers: options.workers)
+    return stages.run(hidden, through: weights, sequences: sequences)
   }
 
   /// Logits at the positions, `[positions, vocabulary]`.

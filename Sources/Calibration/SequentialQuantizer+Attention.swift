@@ -34,13 +34,16 @@ extension SequentialQuantizer {
     let width = attention.output.shape.columns
     var mixed = Matrix(rows: stream.hidden.rows, columns: width)
     var collected = SecondMoments(dimension: width)
-    for batch in stream.batches {
+    let batches = stream.batches
+    for (index, batch) in batches.enumerated() {
       let part = stages.mixed(
         stages.normalized(stream.hidden.rows(batch.rows), weight: before.inputNorm), attention,
         sequences: batch.sequences)
       try finite.check(part, "inputs of \(prefix).o_proj")
       mixed.add(part, toRowsFrom: batch.rows.lowerBound)
       collected.add(part, workers: options.workers)
+      report(
+        unfinished: ("\(prefix).o_proj.weight", Double(index + 1) / Double(batches.count) * 0.8))
     }
     try quantize(["\(prefix).o_proj.weight"], knowing: .of(collected))
     let output = try weights(of: layer).attention.output

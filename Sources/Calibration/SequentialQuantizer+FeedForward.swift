@@ -6,7 +6,8 @@ import Quantization
 import TensorCore
 
 extension SequentialQuantizer {
-  /// Experts that are worked on at a time: what they hold in memory is bounded, whatever the machine.
+  /// Most experts that are worked on or wait for their turn: what they hold in memory is bounded, whatever the
+  /// machine.
   private static let expertsAtATime = 8
   /// For an expert the moments of all tokens of the layer count as this many of its own.
   static let priorTokens = 64
@@ -49,24 +50,25 @@ extension SequentialQuantizer {
       rounder: TensorRounder(rounding: rounding, workers: alone),
       stages: LayerStages(
         source.configuration, options: Model.Options(kernel: options.kernel, workers: alone)))
-    for first in stride(from: 0, to: experts.experts.count, by: Self.expertsAtATime) {
-      let count = min(Self.expertsAtATime, experts.experts.count - first)
-      let results = options.workers.map(count) { offset in
-        Result {
-          try work.run(
-            prefix: "\(prefix).experts.\(first + offset)",
-            original: experts.experts[first + offset],
-            tokens: routing.tokens[first + offset], weights: routing.weights[first + offset])
-        }
-      }
-      for (offset, result) in results.enumerated() {
+    var next = experts.experts.indices[...]
+    try options.workers.inOrder(
+      ahead: Self.expertsAtATime, next: { next.popFirst() },
+      transform: { index in
+        (
+          index,
+          Result {
+            try work.run(
+              prefix: "\(prefix).experts.\(index)", original: experts.experts[index],
+              tokens: routing.tokens[index], weights: routing.weights[index])
+          }
+        )
+      },
+      consume: { index, result in
         let expert = try result.get()
         for (name, tensor) in expert.quantized { keep(tensor, as: name) }
         outputs.add(
-          expert.outputs, times: routing.weights[first + offset],
-          toRows: routing.tokens[first + offset])
-      }
-    }
+          expert.outputs, times: routing.weights[index], toRows: routing.tokens[index])
+      })
     add(outputs)
   }
 

@@ -33,8 +33,13 @@ package final class SequentialQuantizer {
   let options: Model.Options
   let rounding: CalibratedRounding
   let stages: LayerStages
-  let progress: Progress.Handler
+  private let progress: Progress.Handler
   let finite: FiniteCheck
+  private let work: CalibrationWork
+  /// What was done of the stage that is under way.
+  private var stageWork = 0.0
+  private var stageMatrixCount = 0
+  private var finishedMatrixCount = 0
 
   /// Matrices that were quantized and not yet fetched.
   private var finished: [ExactString: QuantizedTensor] = [:]
@@ -64,7 +69,7 @@ package final class SequentialQuantizer {
   ///   - sample: The tokens.
   ///   - rounding: How matrices are rounded against moments.
   ///   - options: How to run the model.
-  ///   - progress: Told after each layer.
+  ///   - progress: Told after each matrix.
   /// - Throws: What `CheckedCheckpoint.checkRunnable` throws, `ModelError.tokenOutOfRange` or `.tooLarge`.
   package init(
     _ source: CheckedCheckpoint, targets: [ExactString: Target], sample: CalibrationSample,
@@ -80,6 +85,7 @@ package final class SequentialQuantizer {
     self.progress = progress
     unknown = Set(source.unknownTensors)
     finite = FiniteCheck(source)
+    work = CalibrationWork(source, targets: targets, tokenCount: sample.tokens.count)
     stages = LayerStages(source.configuration, options: options)
     let vocabulary = source.configuration.vocabularySize
     for id in sample.tokens where !(0..<vocabulary).contains(id) {
@@ -117,6 +123,9 @@ package final class SequentialQuantizer {
     while nextStage <= source.configuration.layers.count { try runNextStage() }
   }
 
+  /// How far it is, before anything is asked for.
+  package var progressSoFar: Progress { state() }
+
   /// Whether a matrix is quantized here: it has a target, and the model runs through it.
   package func reaches(_ name: ExactString) -> Bool {
     targets[name] != nil && !unknown.contains(name)
@@ -135,11 +144,32 @@ package final class SequentialQuantizer {
     }
     if let stream { try finite.check(stream.hidden, "hidden states behind \(stageName)") }
     nextStage += 1
-    progress(
-      Progress(
-        activity: "calibrate", detail: "layer \(min(max(nextStage, 0), layers))/\(layers)",
-        completed: max(nextStage, 0) * sample.tokens.count,
-        total: (layers + 1) * sample.tokens.count, unit: .tokens))
+    (stageWork, stageMatrixCount) = (0, 0)
+    report()
+  }
+
+  /// Says how far it is.
+  ///
+  /// - Parameter unfinished: A share of the work for a matrix that is not quantized yet.
+  func report(unfinished: (name: String, share: Double)? = nil) {
+    progress(state(unfinished: unfinished))
+  }
+
+  /// How far it is.
+  private func state(unfinished: (name: String, share: Double)? = nil) -> Progress {
+    let partly = unfinished.map { work.cost(of: ExactString($0.name)) * $0.share } ?? 0
+    return Progress(
+      activity: "calibrate", detail: stageDetail, completed: finishedMatrixCount,
+      total: work.matrixCount, unit: .matrices,
+      work: Progress.Work(
+        completed: work.start(ofStage: nextStage + 1) + stageWork + partly, total: work.total))
+  }
+
+  private var stageDetail: String {
+    guard nextStage >= 0 else { return "embedding" }
+    guard nextStage < source.configuration.layers.count else { return "head" }
+    return "layer \(nextStage), \(stageMatrixCount) of"
+      + " \(work.matrixCount(ofStage: nextStage + 1)) matrices"
   }
 
   private var stageName: String { nextStage < 0 ? "the embedding" : "layer \(nextStage)" }
@@ -186,6 +216,10 @@ package final class SequentialQuantizer {
     measurements.append(
       Measurement(name: name, outputError: quantized.outputError, note: quantized.note))
     replacements[name] = quantized.tensor
+    stageWork += work.cost(of: name)
+    stageMatrixCount += 1
+    finishedMatrixCount += 1
+    report()
   }
 
   func keep(_ coverage: ExpertCoverage) { self.coverage.append(coverage) }

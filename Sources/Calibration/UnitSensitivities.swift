@@ -42,12 +42,12 @@ package struct UnitSensitivities: Sendable, Equatable {
   ///   - sample: Tokens to calibrate with; some of them are those to measure with.
   ///   - method: How weights are rounded.
   ///   - options: How to run the model.
-  ///   - progress: Told after each unit.
+  ///   - progress: Told after each layer that was run and each matrix that was quantized.
   /// - Throws: `CalibrationError` for a model that has nothing to quantize, or whose numbers are not finite; what is
   ///   wrong with a compressed block, or `Errno` if there is no memory.
   package init(
     _ source: CheckedCheckpoint, sample: CalibrationSample, method: RoundingMethod,
-    options: Model.Options, progress: Progress.Handler
+    options: Model.Options, progress: @escaping Progress.Handler
   ) throws {
     let units = AllocationUnit.all(of: source)
     guard !units.isEmpty else {
@@ -60,14 +60,15 @@ package struct UnitSensitivities: Sendable, Equatable {
     where method.needsCalibration && SensitivityScan.measured.fits(columns: tensor.shape.columns) {
       targets[tensor.name] = .init(encoding: SensitivityScan.measured, method: method)
     }
+    let reporter = SensitivityProgress(progress)
     let quantizer =
       targets.isEmpty
       ? nil
       : try SequentialQuantizer(
-        source, targets: targets, sample: sample, options: options, progress: { _ in })
+        source, targets: targets, sample: sample, options: options, progress: reporter.calibrated)
     let losses = try SensitivityScan(
       source, sample: sample.spread(SensitivityScan.defaultWindows), options: options
-    ).losses(of: units, quantizer: quantizer, progress: progress)
+    ).losses(of: units, quantizer: quantizer, progress: reporter)
     try quantizer?.finish()
     self.init(
       method: method,

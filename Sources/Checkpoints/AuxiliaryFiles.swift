@@ -42,7 +42,7 @@ struct AuxiliaryFiles {
         }
         continue
       }
-      if FileKind(of: folder.appending(name)) == .directory, !Self.known.contains(name) {
+      if FileKind(of: folder.appending(argument: name)) == .directory, !Self.known.contains(name) {
         folders.append(name)
       } else {
         try add(name, of: folder)
@@ -92,6 +92,11 @@ struct AuxiliaryFiles {
   }
 
   private mutating func add(_ name: String, of folder: FilePath) throws {
+    // Files travel under their names inside a packed file, whose header is UTF-8.
+    guard !ByteText.hasStandIns(name) else {
+      leftOut.append("\(folder): the name of \"\(name)\" is not UTF-8; it is left out")
+      return
+    }
     let path = folder.appending(name)
     let isKnown = Self.known.contains(name)
     switch FolderBoundary(of: name, in: folder) {

@@ -46,7 +46,7 @@ struct CheckpointFolder {
     guard names.count <= KilnModel.maximumShardCount else {
       throw CheckpointError.unrecognized(path)
     }
-    let files = try names.map { try KilnFile(path.appending($0)) }
+    let files = try names.map { try KilnFile(path.appending(argument: $0)) }
     let model =
       files.count == 1 && files[0].header.shard == nil
       ? try KilnModel(files[0]) : try KilnModel(shards: files, folder: path)
@@ -54,7 +54,7 @@ struct CheckpointFolder {
   }
 
   private func single(_ name: String) throws -> ([StoredTensor], [MappedFile]) {
-    let file = try SafetensorsFile(path.appending(name))
+    let file = try SafetensorsFile(path.appending(argument: name))
     return (try file.storedTensors(), [file.file])
   }
 

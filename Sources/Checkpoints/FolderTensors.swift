@@ -125,7 +125,7 @@ struct FolderTensors {
       return .unfinished(folder, name: name)
     }
     for name in entries.prefix(Self.maximumLookedAt) where AuxiliaryFiles.isWeights(name) {
-      let path = folder.appending(name)
+      let path = folder.appending(argument: name)
       guard case .inside = FolderBoundary(of: name, in: folder), FileKind(of: path) == .regular,
         let file = try? MappedFile(path), let content = ForeignContent(file.bytes)
       else { continue }

@@ -60,15 +60,15 @@ private struct ReadableFiles {
       guard !name.hasPrefix("."), case .inside = FolderBoundary(of: name, in: path) else {
         return false
       }
-      return FileKind(of: path.appending(name)) == .regular
+      return FileKind(of: path.appending(argument: name)) == .regular
     }
     let names = Self.namesInIndex(of: path)
     safetensors = entries.filter { name in
       name.hasSuffix(".safetensors") && names?.contains(ExactString(name)) ?? true
-    }.prefix(Self.maximumCount).compactMap { try? SafetensorsFile(path.appending($0)) }
+    }.prefix(Self.maximumCount).compactMap { try? SafetensorsFile(path.appending(argument: $0)) }
     guard safetensors.isEmpty else { return }
     packed = entries.filter { $0.hasSuffix(".kiln") }.prefix(Self.maximumCount)
-      .compactMap { try? KilnFile(path.appending($0)) }
+      .compactMap { try? KilnFile(path.appending(argument: $0)) }
     if packed.isEmpty { return nil }
   }
 

@@ -30,12 +30,12 @@ struct ConversionStream {
   }
 
   let workers: Workers
-  /// How the activity is called in progress reports.
-  let activity: String
   /// What is known about the bytes of the source.
   let integrity: PackedIntegrity
   /// Whether NaN and infinities are counted in tensors that are copied, too.
   var countsNonFinite = false
+  /// Whether what is written is compressed behind it.
+  var isCompressed = false
   /// Quantizes matrices by a calibration text; nil without one.
   var calibrated: SequentialQuantizer?
 
@@ -55,12 +55,10 @@ struct ConversionStream {
   ///   - finished: Called with the index of a job when its bytes have all been written, and what was measured.
   /// - Throws: What `write` and `finished` throw, or what is wrong with the source.
   func run<Jobs: RandomAccessCollection<Job>>(
-    _ jobs: Jobs, progress: Progress.Handler,
+    _ jobs: Jobs, progress: ConversionProgress,
     write: (RawSpan) throws -> Void,
     finished: (_ job: Int, MeasuredTensor) throws -> Void
   ) throws where Jobs.Index == Int {
-    let total = jobs.reduce(0) { $0 + $1.stored.byteCount }
-    var completed = 0
     var started = jobs.startIndex
     var waiting: ArraySlice<Step> = []
     // What was measured of matrices that were quantized before they came here.
@@ -73,7 +71,7 @@ struct ConversionStream {
       count: ahead + 1,
       byteCount: jobs.reduce(0) { largest, job in
         // What calibration has quantized is copied.
-        let isCopied = calibrated?.reaches(job.stored.name) ?? false
+        let isCopied = isCalibrated(job)
         return max(
           largest,
           TensorChunk.usualByteCount(
@@ -87,9 +85,7 @@ struct ConversionStream {
       next: {
         while waiting.isEmpty, started < jobs.endIndex {
           let job = jobs[started]
-          if let calibrated, job.encoding != job.stored.encoding,
-            calibrated.reaches(job.stored.name)
-          {
+          if let calibrated, isCalibrated(job) {
             try integrity.check(job.stored.name)
             let quantized = try calibrated.take(job.stored.name)
             measured[started] = MeasuredTensor(
@@ -110,20 +106,31 @@ struct ConversionStream {
         unsafe try write(result.codes.span.bytes.extracting(0..<result.codeByteCount))
         scales += result.scales
         statistics = statistics + result.statistics
-        completed += measured[step.job] == nil ? result.sourceByteCount : 0
+        let job = jobs[step.job]
+        var done = measured[step.job] == nil ? result.sourceByteCount : 0
         if step.endsJob {
           let known = measured.removeValue(forKey: step.job)
-          if known != nil { completed += jobs[step.job].stored.byteCount }
+          if known != nil { done = job.stored.byteCount }
           unsafe try write(scales.span.bytes)
           try finished(step.job, known ?? MeasuredTensor(statistics: statistics))
           scales = []
           statistics = QuantizationStatistics()
         }
-        progress(
-          Progress(
-            activity: activity, detail: jobs[step.job].stored.name.text, completed: completed,
-            total: total, unit: .bytes))
+        progress.advance(
+          byteCount: done,
+          work: work(of: job) * Double(done) / Double(max(job.stored.byteCount, 1)),
+          at: job.stored.name.text)
       })
+  }
+
+  /// What a job costs, but for its calibration.
+  func work(of job: Job) -> Double {
+    job.work(isCalibrated: isCalibrated(job), isCompressed: isCompressed)
+  }
+
+  /// Whether a matrix is quantized before it comes here.
+  private func isCalibrated(_ job: Job) -> Bool {
+    job.encoding != job.stored.encoding && calibrated?.reaches(job.stored.name) == true
   }
 
   /// The chunks of a tensor, whose bytes are found to be sound first.

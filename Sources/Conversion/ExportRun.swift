@@ -13,27 +13,35 @@ struct ExportRun {
   let folder: OutputFolder
   let journal: Journal
   let isResuming: Bool
-  let progress: Progress.Handler
-  let totalByteCount: Int
+  let progress: ConversionProgress
+  /// Tensors that the output will have.
+  let totalTensorCount: Int
 
   /// Tensors that an earlier run had written.
   private(set) var resumedTensorCount = 0
   private var former: ArraySlice<Journal.Record>
-  private var completedByteCount = 0
   /// Tensors that the output has, of all files.
   private var keptTensorCount = 0
 
   init(
     stream: ConversionStream, folder: OutputFolder, journal: Journal, isResuming: Bool,
-    progress: @escaping Progress.Handler, totalByteCount: Int
+    progress: ConversionProgress, totalTensorCount: Int
   ) {
     self.stream = stream
     self.folder = folder
     self.journal = journal
     self.isResuming = isResuming
     self.progress = progress
-    self.totalByteCount = totalByteCount
+    self.totalTensorCount = totalTensorCount
     former = journal.records[...]
+    noteWork(0)
+  }
+
+  /// Says how many tensors are complete, for the case that the process is ended.
+  private func noteWork(_ completed: Int) {
+    TemporaryOutputs.note(
+      TemporaryOutputs.Work(
+        path: folder.hiddenPath, isKept: isResuming, completed: completed, total: totalTensorCount))
   }
 
   /// Writes one file, or what an earlier run left to be written of it.
@@ -79,10 +87,9 @@ struct ExportRun {
       lastJobs[jobCount - 1] = index
     }
     let checksums = BlockChecksums(blockByteCount: KilnHeader.blockByteCount)
-    let (done, total, progress) = (completedByteCount, totalByteCount, progress)
+    let before = keptTensorCount
     try stream.run(
-      jobs,
-      progress: { progress($0.offset(by: done, of: total)) },
+      jobs, progress: progress,
       write: { bytes in
         try output.write(bytes)
         checksums.update(bytes)
@@ -93,15 +100,19 @@ struct ExportRun {
           Journal.Record(
             extent: KilnHeader.Extent(range: places[index], checksums: checksums.finish()),
             measured: measured))
+        noteWork(before + index - tensors.startIndex + 1)
       })
-    completedByteCount += jobs.reduce(0) { $0 + $1.stored.byteCount }
   }
 
   /// Counts tensors of an earlier run as done.
   private mutating func accept(_ tensors: ArraySlice<ExportedTensor>) {
     resumedTensorCount += tensors.count
     keptTensorCount += tensors.count
-    completedByteCount += tensors.flatMap(\.jobs).reduce(0) { $0 + $1.stored.byteCount }
+    for job in tensors.flatMap(\.jobs) {
+      progress.advance(
+        byteCount: job.stored.byteCount, work: stream.work(of: job), at: job.stored.name.text)
+    }
+    noteWork(keptTensorCount)
   }
 
   /// Where each tensor is in its file: one right behind the other.

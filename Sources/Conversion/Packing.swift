@@ -100,16 +100,18 @@ package struct Packing: Sendable {
       resuming: resuming)
     var report = Report()
     report.replacesOtherJob = journal.replacesOtherJob
+    let progress = ConversionProgress(
+      activity: plan.isLossless ? "convert" : "quantize",
+      byteCount: plan.items.reduce(0) { $0 + $1.stored.byteCount }, handler: progress)
     var run = try PackingRun(
-      plan: plan, workers: workers, target: target, journal: journal, progress: progress,
-      totalByteCount: plan.items.reduce(0) { $0 + $1.stored.byteCount }
+      plan: plan, workers: workers, target: target, journal: journal, progress: progress
     ) {
       try plan.calibration.map { calibration in
         try SequentialQuantizer(
           plan.source, targets: plan.targets, sample: calibration.sample,
           rounding: calibration.rounding,
           options: Model.Options(kernel: Self.calibrationKernel, workers: workers),
-          progress: progress)
+          progress: progress.calibrated)
       }
     }
     FreedMemory.giveBack()

@@ -107,6 +107,8 @@ package struct PackingPlan: Sendable {
   package var fileByteCount: Int { shards.reduce(0) { $0 + $1.plainByteCount } }
   /// Number of files.
   package var shardCount: Int { shards.count }
+  /// Whether every tensor keeps its bytes.
+  var isLossless: Bool { !items.contains { $0.encoding != $0.stored.encoding } }
   /// Whether the output is a folder of shards.
   package var isSharded: Bool { options.shardByteCount != nil }
 

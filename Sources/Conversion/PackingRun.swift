@@ -14,8 +14,7 @@ struct PackingRun {
   private let workers: Workers
   private let target: PackingTarget
   private let journal: Journal
-  private let progress: Progress.Handler
-  private let totalByteCount: Int
+  private let progress: ConversionProgress
   /// Begins a calibration; gives nil without a text.
   private let calibrate: () throws -> SequentialQuantizer?
   /// Quantizes by a calibration text; nil without one.
@@ -25,7 +24,6 @@ struct PackingRun {
   private var former: ArraySlice<Journal.Record>
   /// Entries that the output has, of all files.
   private var keptEntries = 0
-  private var completedByteCount = 0
   /// The file that is complete but for its name, if the output is a single one.
   private var last: KilnWriter?
 
@@ -33,10 +31,12 @@ struct PackingRun {
   private(set) var measured: [MeasuredTensor?]
   /// Tensors that an earlier run had written.
   private(set) var resumedTensorCount = 0
+  /// Tensors that the output has.
+  private var completedTensorCount = 0
 
   init(
     plan: PackingPlan, workers: Workers, target: PackingTarget, journal: Journal,
-    progress: @escaping Progress.Handler, totalByteCount: Int,
+    progress: ConversionProgress,
     calibrate: @escaping () throws -> SequentialQuantizer?
   ) throws {
     self.calibrate = calibrate
@@ -46,9 +46,33 @@ struct PackingRun {
     self.target = target
     self.journal = journal
     self.progress = progress
-    self.totalByteCount = totalByteCount
     former = journal.records[...]
     measured = Array(repeating: nil, count: plan.items.count)
+    let stream = stream
+    progress.expect(
+      work: plan.items.reduce(0) { $0 + stream.work(of: Self.job($1)) },
+      calibration: calibrated?.progressSoFar)
+    noteWork()
+  }
+
+  /// What converts the tensors.
+  private var stream: ConversionStream {
+    ConversionStream(
+      workers: workers, integrity: PackedIntegrity(plan.source.checkpoint),
+      countsNonFinite: !plan.isLossless, isCompressed: plan.options.compressionLevel != nil,
+      calibrated: calibrated)
+  }
+
+  private static func job(_ item: PackingPlan.Item) -> ConversionStream.Job {
+    ConversionStream.Job(stored: item.stored, encoding: item.encoding, method: item.method)
+  }
+
+  /// Says how many tensors are complete, for the case that the process is ended.
+  private func noteWork() {
+    TemporaryOutputs.note(
+      TemporaryOutputs.Work(
+        path: target.hiddenPath, isKept: target.isResuming, completed: completedTensorCount,
+        total: plan.items.count))
   }
 
   /// Writes one file, or what an earlier run left to be written of it.
@@ -87,7 +111,8 @@ struct PackingRun {
       writer = KilnWriter(plainLayout, to: output)
       // Matrices that were fetched are gone: to keep them would take the memory of the whole file.
       calibrated = try calibrate()
-      completedByteCount -= plan.items[shard.items].reduce(0) { $0 + $1.stored.byteCount }
+      for item in plan.items[shard.items] { advance(item, by: -1) }
+      completedTensorCount -= shard.items.count
       try fill(writer, with: shard)
     }
     let byteCount = try writer.finish()
@@ -108,6 +133,7 @@ struct PackingRun {
   ///
   /// - Throws: `FileError`.
   func commit() throws {
+    TemporaryOutputs.note(nil)
     try last?.commit()
     try target.commit()
   }
@@ -131,9 +157,18 @@ struct PackingRun {
     keptEntries += records.count
     for (item, record) in zip(shard.items, records.dropFirst(shard.fileCount)) {
       measured[item] = record.measured
-      completedByteCount += plan.items[item].stored.byteCount
+      advance(plan.items[item], by: 1)
       resumedTensorCount += 1
+      completedTensorCount += 1
     }
+    noteWork()
+  }
+
+  /// Takes note of a tensor that needs no work, or needs it again.
+  private func advance(_ item: PackingPlan.Item, by sign: Int) {
+    progress.advance(
+      byteCount: sign * item.stored.byteCount,
+      work: Double(sign) * stream.work(of: Self.job(item)), at: item.stored.name.text)
   }
 
   /// Writes the entries that a file lacks.
@@ -146,26 +181,18 @@ struct PackingRun {
     }
     let firstItem = shard.items.lowerBound + max(0, notes.noted - shard.fileCount)
     let items = plan.items[firstItem..<shard.items.upperBound]
-    let isLossless = !plan.items.contains { $0.encoding != $0.stored.encoding }
-    let stream = ConversionStream(
-      workers: workers, activity: isLossless ? "convert" : "quantize",
-      integrity: PackedIntegrity(plan.source.checkpoint), countsNonFinite: !isLossless,
-      calibrated: calibrated)
-    let (done, total, progress) = (completedByteCount, totalByteCount, progress)
     try stream.run(
-      items.lazy.map { item in
-        ConversionStream.Job(stored: item.stored, encoding: item.encoding, method: item.method)
-      },
-      progress: { progress($0.offset(by: done, of: total)) },
+      items.lazy.map(Self.job), progress: progress,
       write: { try writer.write($0) },
       finished: { item, found in
         measured[item] = found
         try notes.note(measured)
+        completedTensorCount += 1
+        noteWork()
       })
     _ = try writer.finish()
     try notes.note(measured)
     keptEntries += shard.entryCount - notes.first
-    completedByteCount += items.reduce(0) { $0 + $1.stored.byteCount }
   }
 }
 

@@ -53,6 +53,14 @@ struct PackingTarget {
     }
   }
 
+  /// The name that the output has until it is complete.
+  var hiddenPath: FilePath {
+    switch kind {
+    case .file(let file): file.hiddenPath
+    case .folder(let folder): folder.hiddenPath
+    }
+  }
+
   /// A file that an earlier run completed; nil if there is none.
   func completed(_ name: String) -> MappedFile? {
     guard isResuming, case .folder(let folder) = kind else { return nil }

@@ -118,10 +118,14 @@ package struct SafetensorsExport: Sendable {
       }
       try output.commit()
     }
+    let stream = ConversionStream(workers: workers, integrity: integrity)
+    let progress = ConversionProgress(
+      activity: "convert", byteCount: source.tensors.tensors.reduce(0) { $0 + $1.byteCount },
+      handler: progress)
+    progress.expect(work: tensors.flatMap(\.jobs).reduce(0) { $0 + stream.work(of: $1) })
     var run = ExportRun(
-      stream: ConversionStream(workers: workers, activity: "convert", integrity: integrity),
-      folder: folder, journal: journal, isResuming: resuming, progress: progress,
-      totalByteCount: source.tensors.tensors.reduce(0) { $0 + $1.byteCount })
+      stream: stream, folder: folder, journal: journal, isResuming: resuming, progress: progress,
+      totalTensorCount: tensors.count)
     for (shard, header) in zip(plan.shards, headers) {
       try run.write(
         shard.fileName, header: header, tensors: shard.tensors.map { tensors[$0] })
@@ -133,6 +137,7 @@ package struct SafetensorsExport: Sendable {
       try output.commit()
     }
     for file in checkpoint.dataFiles { try file.checkSize() }
+    TemporaryOutputs.note(nil)
     try folder.commit()
     journal.remove()
     return run.resumedTensorCount

@@ -11,6 +11,13 @@ package enum MachineLimits {
     return unsafe String(cString: name)
   }
 
+  /// Version and options of OpenBLAS, as it was built.
+  package static var productLibrary: String {
+    guard let text = unsafe openblas_get_config() else { return "unknown" }
+    let words = unsafe String(cString: text).split(separator: " ")
+    return (words.first == "OpenBLAS" ? words.dropFirst() : words[...]).joined(separator: " ")
+  }
+
   /// Multiplies square matrices by OpenBLAS on one thread of each worker, all at a time.
   ///
   /// - Parameters:

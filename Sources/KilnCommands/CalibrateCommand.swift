@@ -39,7 +39,7 @@ struct Calibrate: ParsableCommand {
 
   @Option(
     help: "A text, UTF-8, that is like what the model will be used for.", completion: .file(),
-    transform: { FilePath($0) })
+    transform: { FilePath(argument: $0) })
   var calibration: FilePath
 
   @OptionGroup var sampling: CalibrationSampling

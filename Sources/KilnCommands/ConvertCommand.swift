@@ -40,7 +40,7 @@ struct Convert: ParsableCommand {
   @Argument(
     help: "A checkpoint folder or .safetensors file, a .kiln file, or a folder of .kiln shards.",
     completion: .file(),
-    transform: { FilePath($0) })
+    transform: { FilePath(argument: $0) })
   var source: FilePath
 
   @Argument(

@@ -2,7 +2,7 @@
 
 import ArgumentParser
 import Glibc
-import TensorCore
+package import TensorCore
 
 /// The exit codes of the tool (`Docs/CommandLine.md`), after BSD's sysexits.
 enum ExitStatus: Int32 {
@@ -15,6 +15,8 @@ enum ExitStatus: Int32 {
   case missingInput = 66
   case cannotCreateOutput = 73
   case inputOutput = 74
+  /// The reader of standard output has gone; what a shell reports of a process that SIGPIPE ended.
+  case closedPipe = 141
 
   /// The code for a kind of error.
   init(_ category: ErrorCategory) {
@@ -29,11 +31,12 @@ enum ExitStatus: Int32 {
 }
 
 /// A request that makes no sense, found by a command after its flags were parsed.
-struct UsageError: KilnError {
-  let description: String
-  var category: ErrorCategory { .usage }
+package struct UsageError: KilnError {
+  package let description: String
+  package var category: ErrorCategory { .usage }
 
-  init(_ description: String) {
+  /// An error with its message.
+  package init(_ description: String) {
     self.description = description
   }
 }

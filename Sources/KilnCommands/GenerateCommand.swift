@@ -59,6 +59,9 @@ struct Generate: ParsableCommand {
     guard (prompt == nil) != (promptFile == nil) else {
       throw ValidationError("give either --prompt or --prompt-file")
     }
+    if let prompt, ByteText.hasStandIns(prompt) {
+      throw ValidationError("--prompt is not UTF-8")
+    }
     guard (1...Self.largestCount).contains(maxTokens) else {
       throw ValidationError(
         "--max-tokens must be from 1 to \(Self.largestCount), found \(maxTokens)")

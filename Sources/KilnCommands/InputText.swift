@@ -81,7 +81,7 @@ enum InputText {
   /// - Throws: `FileError`.
   static func read(_ name: String) throws -> [UInt8] {
     if name == "-" { return try readStandardInput() }
-    let file = try MappedFile(FilePath(name))
+    let file = try MappedFile(FilePath(argument: name))
     guard file.byteCount <= maximumByteCount else {
       throw FileError.tooLarge(file.path, size: file.byteCount, limit: maximumByteCount)
     }

@@ -83,7 +83,7 @@ enum Inputs {
       var touched = [identity]
       if FileKind(of: path) == .directory {
         touched += try FolderListing.entries(of: path).compactMap {
-          FileIdentity(of: path.appending($0))
+          FileIdentity(of: path.appending(argument: $0))
         }
       }
       guard inputs.isDisjoint(with: touched) else { throw FileError.outputIsInput(output) }

@@ -2,6 +2,7 @@
 
 import Dispatch
 import Glibc
+import Synchronization
 import SystemPackage
 import TensorCore
 
@@ -13,8 +14,27 @@ private let faults: (reader: Int32, writer: Int32) = {
   return (ends[0], ends[1])
 }()
 
-/// Ends the process cleanly when the system tells it to: incomplete outputs are removed.
+/// Ends the process cleanly when the system tells it to: incomplete outputs are removed, and what is kept is said.
 enum Interruption {
+  private static let quiet = Atomic(false)
+
+  /// Whether nothing is said at the end but errors.
+  static var isQuiet: Bool {
+    get { quiet.load(ordering: .relaxed) }
+    set { quiet.store(newValue, ordering: .relaxed) }
+  }
+
+  /// What became of outputs, in one line.
+  private static func message(about outputs: TemporaryOutputs.Remains) -> String {
+    if let kept = outputs.kept {
+      return "interrupted; \(kept.completed) of \(kept.total) tensors are kept in \(kept.path);"
+        + " run the same command again to go on"
+    }
+    guard outputs.hasRemoved else { return "interrupted" }
+    return "interrupted; nothing was written"
+      + (outputs.canBeKept ? " (--resume keeps finished tensors)" : "")
+  }
+
   /// Takes the signals over.
   ///
   /// The handlers have a thread of their own, since all others may be computing.
@@ -28,7 +48,12 @@ enum Interruption {
       source.setEventHandler {
         // The handler holds its own source, so that it lives as long as the process.
         withExtendedLifetime(source) {}
-        TemporaryOutputs.endProcess { 128 + number }
+        TemporaryOutputs.endProcess { outputs in
+          if !isQuiet {
+            StatusLine.shared.writeAtOnce("kiln: \(message(about: outputs).asOneLine)\n")
+          }
+          return 128 + number
+        }
       }
       source.activate()
     }
@@ -49,10 +74,10 @@ enum Interruption {
       let size = MemoryLayout<UInt>.size
       guard unsafe read(faults.reader, &address, size) == size else { return }
       withExtendedLifetime(source) {}
-      TemporaryOutputs.endProcess {
+      TemporaryOutputs.endProcess { _ in
         // Any other fault is a defect of the program and must look like one.
         guard let error = MappedFile.failure(readingAt: address) else { abort() }
-        StandardError.print("kiln: \(error.description.asOneLine)")
+        StatusLine.shared.writeAtOnce("kiln: \(error.description.asOneLine)\n")
         return ExitStatus(error.category).rawValue
       }
     }

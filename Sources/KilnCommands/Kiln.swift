@@ -40,20 +40,62 @@ public struct Kiln: ParsableCommand {
   public static func runAndExit() -> Never {
     StandardDescriptors.reserve()
     Interruption.install()
+    let arguments = ProcessArguments.all
     do {
-      var command = try parseAsRoot()
-      try command.run()
+      try run(arguments)
       Glibc.exit(ExitStatus.success.rawValue)
-    } catch let error as any KilnError {
-      StandardError.print("kiln: \(error.description.asOneLine)")
-      Glibc.exit(ExitStatus(error.category).rawValue)
-    } catch  where exitCode(for: error) == .validationFailure {
-      // The parser's own report has three lines and quotes arguments as they are.
-      let lines = message(for: error).split(whereSeparator: \.isNewline)
-      StandardError.print("kiln: \(lines.joined(separator: " ").asOneLine); see --help")
-      Glibc.exit(ExitStatus.usage.rawValue)
     } catch {
-      exit(withError: error)
+      Glibc.exit(report(error, arguments))
     }
+  }
+
+  private static func run(_ arguments: [String]) throws {
+    if let request = try VersionRequest(arguments) {
+      try request.run()
+      return
+    }
+    var command = try parseAsRoot(arguments)
+    if let command = command as? any CommonCommand { try command.common.prepare() }
+    try command.run()
+  }
+
+  /// Says what went wrong, or prints the help that was asked for.
+  ///
+  /// - Returns: The exit code.
+  private static func report(_ error: any Error, _ arguments: [String]) -> Int32 {
+    switch error {
+    case is ClosedPipe: return ExitStatus.closedPipe.rawValue
+    case let error as any KilnError:
+      StandardError.print("kiln: \(error.description.asOneLine)")
+      return ExitStatus(error.category).rawValue
+    default: break
+    }
+    let diagnosis = CommandVocabulary(dump: _dumpHelp()).map { UsageDiagnosis(arguments, $0) }
+    switch exitCode(for: error) {
+    case .success:
+      // The parser prints help without a look at whether it arrives, and for commands that do not exist.
+      if let problem = diagnosis?.unknownCommand { return usage(problem) }
+      do {
+        try StandardOutput.print(fullMessage(for: error))
+        return ExitStatus.success.rawValue
+      } catch {
+        return report(error, arguments)
+      }
+    case .validationFailure:
+      // The parser's own report has three lines and quotes arguments as they are.
+      let lines = message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")
+      return usage(diagnosis?.message(lines) ?? lines)
+    case let code:
+      let text = message(for: error)
+      if !text.isEmpty { StandardError.print("kiln: \(text.asOneLine)") }
+      return code.rawValue
+    }
+  }
+
+  private static func usage(_ problem: String) -> Int32 {
+    // A guess is what there is to see.
+    let hint = problem.hasSuffix("?") ? "" : "; see --help"
+    StandardError.print("kiln: \(problem.asOneLine)\(hint)")
+    return ExitStatus.usage.rawValue
   }
 }

@@ -40,7 +40,7 @@ struct MeasurePerplexity: ParsableCommand {
     help: ArgumentHelp(
       "Compare with this base: a model, or what --save-base wrote for the same text and windows.",
       valueName: "base"),
-    completion: .file(), transform: { FilePath($0) })
+    completion: .file(), transform: { FilePath(argument: $0) })
   var against: FilePath?
 
   @Option(
@@ -133,7 +133,8 @@ struct MeasurePerplexity: ParsableCommand {
   private func checkOutputs(inputs: [Checkpoint]) throws {
     for output in [tokenLog, saveBase].compactMap(\.self) {
       for input in inputs {
-        try Inputs.checkOutput(output, isNot: input, or: text == "-" ? [] : [FilePath(text)])
+        try Inputs.checkOutput(
+          output, isNot: input, or: text == "-" ? [] : [FilePath(argument: text)])
       }
     }
     try tokenLogPath?.check(as: .table)

@@ -34,7 +34,7 @@ struct Quantize: ParsableCommand {
   @Argument(
     help: "A checkpoint folder, a .safetensors file, a .kiln file or a folder of .kiln shards.",
     completion: .file(),
-    transform: { FilePath($0) })
+    transform: { FilePath(argument: $0) })
   var source: FilePath
 
   @Argument(
@@ -189,7 +189,7 @@ struct RecipeOptions: ParsableArguments {
 
   @Option(
     help: "A JSON file of rules (Formats/Recipe.md), in place of --scheme.",
-    completion: .file(extensions: ["json"]), transform: { FilePath($0) })
+    completion: .file(extensions: ["json"]), transform: { FilePath(argument: $0) })
   var recipe: FilePath?
 
   @Option(
@@ -220,8 +220,9 @@ struct RecipeOptions: ParsableArguments {
     }
     if let scheme, TensorEncoding(schemeName: scheme) == nil {
       throw ValidationError(
-        "unknown scheme \"\(scheme)\"; there are \(TensorEncoding.schemeNames.joined(separator: ", "))"
-      )
+        "unknown scheme \"\(scheme)\""
+          + Suggestion.text(
+            for: scheme, among: TensorEncoding.schemeNames, of: "the schemes are"))
     }
   }
 
@@ -263,14 +264,22 @@ struct RecipeOptions: ParsableArguments {
     var recipe = recipe
     for text in overrides {
       let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
-      guard parts.count == 2, let role = TensorRole(rawValue: parts[0]) else {
-        let roles = TensorRole.allCases.filter(\.isQuantizable).map(\.rawValue)
+      let roles = TensorRole.allCases.filter(\.isQuantizable).map(\.rawValue)
+      guard parts.count == 2 else {
         throw UsageError(
           "--set \"\(text)\": expected role=scheme with one of the roles"
             + " \(roles.joined(separator: ", "))")
       }
+      guard let role = TensorRole(rawValue: parts[0]) else {
+        throw UsageError(
+          "--set \"\(text)\": unknown role \"\(parts[0])\""
+            + Suggestion.text(for: parts[0], among: roles, of: "the roles are"))
+      }
       guard let scheme = RecipeScheme(name: parts[1]) else {
-        throw UsageError("--set \"\(text)\": unknown scheme \"\(parts[1])\"")
+        throw UsageError(
+          "--set \"\(text)\": unknown scheme \"\(parts[1])\""
+            + Suggestion.text(
+              for: parts[1], among: RecipeScheme.names, of: "the schemes are"))
       }
       recipe = try recipe.overriding(role: role, with: scheme)
     }

@@ -5,6 +5,9 @@ import TensorCore
 
 /// XXH3 with 64 bits and seed 0, the checksum of the packed format.
 public enum Checksum {
+  /// The version of the library that computes it, as 100 times 100 times major, and so on.
+  package static var libraryVersion: Int { Int(XXH_versionNumber()) }
+
   /// The checksum of some bytes.
   public static func of(_ bytes: RawSpan) -> UInt64 {
     unsafe bytes.withUnsafeBytes { buffer in

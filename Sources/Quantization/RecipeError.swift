@@ -42,16 +42,22 @@ package enum RecipeError: KilnError, Equatable {
     case .unsupportedVersion(let file, let found):
       "\(file): recipe of version \(found), expected \(RecipeReader.version)"
     case .unknownKey(let file, let path, let known):
-      "\(file): unknown key \"\(Self.shortened(path))\", expected one of \(known.joined(separator: ", "))"
+      "\(file): unknown key \"\(Self.shortened(path))\""
+        + Suggestion.text(
+          for: path.split(separator: ".").last.map(String.init) ?? path, among: known,
+          of: "the keys are")
     case .unknownRole(let file, let path, let found):
-      "\(file): \"\(path)\" is \"\(Self.shortened(found))\", expected a role: "
-        + TensorRole.allCases.map(\.rawValue).joined(separator: ", ")
+      "\(file): \"\(path)\" is \"\(Self.shortened(found))\", which is no role"
+        + Suggestion.text(
+          for: found, among: TensorRole.allCases.map(\.rawValue), of: "the roles are")
     case .unknownScheme(let file, let path, let found):
-      "\(file): \"\(path)\" is \"\(Self.shortened(found))\", expected a scheme: "
-        + (TensorEncoding.schemeNames + ["source"]).joined(separator: ", ")
+      "\(file): \"\(path)\" is \"\(Self.shortened(found))\", which is no scheme"
+        + Suggestion.text(
+          for: found, among: RecipeScheme.names, of: "the schemes are")
     case .unknownMethod(let file, let path, let found):
-      "\(file): \"\(path)\" is \"\(Self.shortened(found))\", expected a method: "
-        + RoundingMethod.allCases.map(\.rawValue).joined(separator: ", ")
+      "\(file): \"\(path)\" is \"\(Self.shortened(found))\", which is no method"
+        + Suggestion.text(
+          for: found, among: RoundingMethod.allCases.map(\.rawValue), of: "the methods are")
     case .badPattern(let file, let path, let pattern, let problem):
       "\(file): \"\(path)\" is \"\(Self.shortened(pattern))\": \(problem)"
     case .badLayers(let file, let path, let found):

@@ -10,6 +10,9 @@ package enum RecipeScheme: Hashable, Sendable, CustomStringConvertible {
   /// Write it so.
   case encoding(TensorEncoding)
 
+  /// What can be asked for.
+  package static let names = TensorEncoding.schemeNames + ["source"]
+
   /// Reads `source` or the name of a scheme.
   ///
   /// - Returns: nil if it is neither.

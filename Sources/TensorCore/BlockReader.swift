@@ -100,7 +100,7 @@ public final class BlockReader: Sendable {
   ///
   /// - Returns: nil if that fails or another file has its name by now.
   private static func open(_ file: MappedFile) -> Int32? {
-    let descriptor = unsafe Glibc.open(file.path.string, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    let descriptor = unsafe Glibc.open(file.path.cString, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { return nil }
     var status = stat()
     guard unsafe fstat(descriptor, &status) == 0,

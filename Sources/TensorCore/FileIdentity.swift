@@ -19,7 +19,7 @@ public struct FileIdentity: Hashable, Sendable {
   /// The identity of what is at a path, following symbolic links; nil if nothing is.
   public init?(of path: FilePath) {
     var status = stat()
-    guard unsafe stat(path.string, &status) == 0 else { return nil }
+    guard unsafe stat(path.cString, &status) == 0 else { return nil }
     self.init(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
   }
 }
@@ -36,7 +36,7 @@ public enum FileKind: Sendable, Equatable, CustomStringConvertible {
   /// The kind of what is at a path, following symbolic links; nil if nothing is.
   public init?(of path: FilePath) {
     var status = stat()
-    guard unsafe stat(path.string, &status) == 0 else { return nil }
+    guard unsafe stat(path.cString, &status) == 0 else { return nil }
     self.init(mode: status.st_mode)
   }
 

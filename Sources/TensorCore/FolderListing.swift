@@ -5,7 +5,9 @@ public import SystemPackage
 
 /// The names in a folder.
 public enum FolderListing {
-  /// Names of all entries but `.` and `..`, sorted by their bytes.
+  /// Names of all entries but `.` and `..`, sorted.
+  ///
+  /// Bytes that are not UTF-8 are stand-ins (`ByteText`): `FilePath.appending(argument:)` leads to the entry.
   ///
   /// - Throws: `FileError.missing` or `.system`.
   public static func entries(of folder: FilePath) throws(FileError) -> [String] {
@@ -20,7 +22,7 @@ public enum FolderListing {
   private static func entries(
     of folder: FilePath, flags: Int32
   ) throws(FileError) -> [String] {
-    let descriptor = unsafe open(folder.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags)
+    let descriptor = unsafe open(folder.cString, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags)
     guard descriptor >= 0, let stream = unsafe fdopendir(descriptor) else {
       let error = Errno.current
       throw error == .noSuchFileOrDirectory
@@ -31,7 +33,10 @@ public enum FolderListing {
     while let entry = unsafe readdir(stream) {
       let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
         unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { characters in
-          unsafe String(cString: characters)
+          unsafe ByteText.text(
+            of: UnsafeBufferPointer(start: characters, count: strlen(characters)).map {
+              UInt8(bitPattern: $0)
+            })
         }
       }
       if name != ".", name != ".." { names.append(name) }

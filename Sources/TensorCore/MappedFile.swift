@@ -30,7 +30,7 @@ public final class MappedFile: Sendable {
   /// - Throws: `FileError` if it is missing, is not a regular file or cannot be mapped.
   public init(_ path: FilePath) throws(FileError) {
     // O_NONBLOCK: opening a FIFO that nobody writes to must fail in `fstat`, not wait for ever.
-    let descriptor = unsafe open(path.string, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    let descriptor = unsafe open(path.cString, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       let error = Errno.current
       if error == .noSuchFileOrDirectory || error == .notDirectory { throw .missing(path) }
@@ -93,7 +93,7 @@ public final class MappedFile: Sendable {
     /// What to say if reading from here failed: pages of a file that was cut are gone.
     var becameShorter: FileError {
       var status = stat()
-      let size = unsafe stat(path.string, &status) == 0 ? Int(status.st_size) : 0
+      let size = unsafe stat(path.cString, &status) == 0 ? Int(status.st_size) : 0
       return .shrank(path, expected: byteCount, found: size)
     }
   }
@@ -114,7 +114,7 @@ public final class MappedFile: Sendable {
   /// - Throws: `FileError.shrank`.
   public func checkSize() throws(FileError) {
     var status = stat()
-    guard unsafe stat(path.string, &status) == 0,
+    guard unsafe stat(path.cString, &status) == 0,
       identity == FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)),
       Int(status.st_size) < byteCount
     else { return }

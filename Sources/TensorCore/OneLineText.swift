@@ -32,6 +32,9 @@ extension Unicode.Scalar {
     }
   }
 
-  /// `\u{1b}`, as Swift and Rust write it.
-  package var escapedForm: String { "\\u{" + String(value, radix: 16) + "}" }
+  /// `\u{1b}`, as Swift and Rust write it; `\xe9` for a byte that is not UTF-8.
+  package var escapedForm: String {
+    if let byte = ByteText.byte(of: self) { return "\\x" + String(byte, radix: 16) }
+    return "\\u{" + String(value, radix: 16) + "}"
+  }
 }

@@ -14,6 +14,9 @@ public final class OutputFile {
   /// Bytes written so far, one after the other.
   public private(set) var byteCount = 0
 
+  /// The name that the file has until it is complete.
+  package var hiddenPath: FilePath { partial.path }
+
   private let partial: PartialOutput
   private let replacing: Bool
   private var isOpen = true

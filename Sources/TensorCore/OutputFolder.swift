@@ -9,6 +9,8 @@ public final class OutputFolder {
   public let path: FilePath
   /// The folder that `path` leads to: through a symbolic link, the folder that is linked to.
   public let target: FilePath
+  /// The name that the folder has until it is complete.
+  package var hiddenPath: FilePath { partial.path }
   /// Where the files are until `commit`.
   private let partial: PartialOutput
   private let replacing: Bool
@@ -51,7 +53,7 @@ public final class OutputFolder {
 
   /// A file that an earlier run completed, before anything is done to it; nil if there is none.
   public func existing(named name: String) -> MappedFile? {
-    try? MappedFile(partial.path.appending(name))
+    try? MappedFile(partial.path.appending(argument: name))
   }
 
   /// Removes files of an earlier run, but for those that this one will write too.
@@ -62,13 +64,13 @@ public final class OutputFolder {
     let hidden = names.map { PartialOutput.name(for: FilePath($0), suffix: "partial").string }
     let known = names.union(hidden)
     for name in try FolderListing.entries(of: partial.path) where !known.contains(name) {
-      SystemCalls.remove(partial.path.appending(name))
+      SystemCalls.remove(partial.path.appending(argument: name))
     }
   }
 
   /// Removes one file of an earlier run.
   public func removeFile(named name: String) {
-    SystemCalls.remove(partial.path.appending(name))
+    SystemCalls.remove(partial.path.appending(argument: name))
   }
 
   /// Refuses an output that exists, unless it is a folder that may be replaced; see `init`.
@@ -88,7 +90,7 @@ public final class OutputFolder {
       }
       // A folder cannot be in two folders, so there would be a moment in which a kill strands it.
       for name in try FolderListing.entries(of: path)
-      where FileKind(of: path.appending(name)) == .directory {
+      where FileKind(of: path.appending(argument: name)) == .directory {
         throw .cannotCreate(
           path, operation: "replacing a folder that holds folders (\(name))", .directoryNotEmpty)
       }
@@ -102,10 +104,10 @@ public final class OutputFolder {
   ///
   /// - Throws: `FileError.exists` for a name that was given before, or `.cannotCreate`.
   public func file(named name: String) throws(FileError) -> OutputFile {
-    let file = partial.path.appending(name)
-    guard FileKind(of: file) == nil else { throw .exists(path.appending(name)) }
+    let file = partial.path.appending(argument: name)
+    guard FileKind(of: file) == nil else { throw .exists(path.appending(argument: name)) }
     return try OutputFile(
-      at: file, replacing: false, resuming: resuming, shownAs: path.appending(name))
+      at: file, replacing: false, resuming: resuming, shownAs: path.appending(argument: name))
   }
 
   /// Gives the folder its name.
@@ -122,7 +124,7 @@ public final class OutputFolder {
     // Files that stay are in both folders before the names change, so that a kill loses none.
     let present = try FolderListing.entries(of: target)
     let staying = present.filter { name in
-      FileKind(of: partial.path.appending(name)) == nil && !superseded(name)
+      FileKind(of: partial.path.appending(argument: name)) == nil && !superseded(name)
     }
     for name in staying { try link(name) }
     // Both names change at once: there is never a moment without a complete folder. What then has the
@@ -136,10 +138,11 @@ public final class OutputFolder {
   private func link(_ name: String) throws(FileError) {
     do {
       try TemporaryOutputs.extend { () throws(Errno) in
-        try SystemCalls.link(target.appending(name), as: partial.path.appending(name))
+        try SystemCalls.link(
+          target.appending(argument: name), as: partial.path.appending(argument: name))
       }
     } catch {
-      throw .cannotCreate(path.appending(name), operation: "link", error)
+      throw .cannotCreate(path.appending(argument: name), operation: "link", error)
     }
   }
 }

@@ -55,11 +55,11 @@ struct PartialOutput {
 
   /// The hidden name that belongs to a final one.
   static func name(for path: FilePath, suffix: String) -> FilePath {
-    let name = path.lastComponent?.string ?? "output"
+    let name = path.lastName ?? "output"
     // A name may be as long as names can be; what is put around it must then replace its end.
     let room = maximumNameByteCount - 2 - suffix.utf8.count
     guard name.utf8.count > room else {
-      return path.removingLastComponent().appending(".\(name).\(suffix)")
+      return path.removingLastComponent().appending(argument: ".\(name).\(suffix)")
     }
     // Names that begin alike must not get the same one.
     let mark = "-" + String(fingerprint(name), radix: 36)
@@ -67,7 +67,7 @@ struct PartialOutput {
     for character in name where kept.utf8.count + character.utf8.count + mark.utf8.count <= room {
       kept.append(character)
     }
-    return path.removingLastComponent().appending(".\(kept)\(mark).\(suffix)")
+    return path.removingLastComponent().appending(argument: ".\(kept)\(mark).\(suffix)")
   }
 
   /// FNV-1a of a name.
@@ -83,7 +83,9 @@ struct PartialOutput {
   /// Bytes that an earlier run has left of an output, a file or a folder of files.
   static func byteCount(for target: FilePath) -> Int {
     let path = name(for: target, suffix: "partial")
-    let files = (try? FolderListing.entries(ofUnlinkedFolder: path))?.map { path.appending($0) }
+    let files = (try? FolderListing.entries(ofUnlinkedFolder: path))?.map {
+      path.appending(argument: $0)
+    }
     return (files ?? [path]).reduce(0) { $0 + SystemCalls.byteCount(of: $1) }
   }
 

@@ -46,7 +46,7 @@ public final class ScratchFolder {
   /// - Throws: `FileError` if it cannot be listed.
   public func empty() throws(FileError) {
     for name in try FolderListing.entries(of: path) {
-      TemporaryOutputs.remove(path.appending(name))
+      TemporaryOutputs.remove(path.appending(argument: name))
     }
   }
 }

@@ -2,7 +2,7 @@
 
 internal import Glibc
 import Synchronization
-import SystemPackage
+public import SystemPackage
 
 /// The temporary files and folders of outputs that are not complete yet.
 ///
@@ -10,6 +10,42 @@ import SystemPackage
 /// process is told to end, and whoever handles the signal calls `endProcess`.
 public enum TemporaryOutputs {
   private static let paths = Mutex<[FilePath]>([])
+  private static let work = Mutex<Work?>(nil)
+
+  /// How far an output is whose finished entries can be kept.
+  public struct Work: Sendable {
+    /// Its hidden name.
+    public let path: FilePath
+    /// Whether it stays when the process ends.
+    public let isKept: Bool
+    /// Tensors that are complete.
+    public let completed: Int
+    /// Tensors in all.
+    public let total: Int
+
+    /// Says how far an output is.
+    package init(path: FilePath, isKept: Bool, completed: Int, total: Int) {
+      self.path = path
+      self.isKept = isKept
+      self.completed = completed
+      self.total = total
+    }
+  }
+
+  /// What becomes of outputs when the process ends before they are complete.
+  public struct Remains: Sendable {
+    /// Whether any was removed.
+    public let hasRemoved: Bool
+    /// One that stays for a later run, if there is one.
+    public let kept: Work?
+    /// Whether what was removed could have been kept.
+    public let canBeKept: Bool
+  }
+
+  /// Notes how far an output is, for whoever ends the process; nil once it is complete or has failed.
+  package static func note(_ work: Work?) {
+    self.work.withLock { $0 = work }
+  }
 
   /// Removes everything that is registered, files before the folders that hold them, and ends the
   /// process.
@@ -17,11 +53,16 @@ public enum TemporaryOutputs {
   /// Other threads go on until the end, but none of them creates an output any more, renames one or
   /// leaves an unfinished one: they wait for a lock that is never given back.
   ///
-  /// - Parameter status: Called when all is removed; gives the exit code.
-  public static func endProcess(_ status: () -> Int32) -> Never {
+  /// - Parameter status: Called with what remains when all is removed; gives the exit code.
+  public static func endProcess(_ status: (Remains) -> Int32) -> Never {
     paths.withLock { paths in
       for path in paths.reversed() { remove(path) }
-      _exit(status())
+      let work = work.withLock { $0 }
+      let kept = work.flatMap { $0.isKept ? $0 : nil }
+      _exit(
+        status(
+          Remains(
+            hasRemoved: !paths.isEmpty, kept: kept, canBeKept: work != nil && kept == nil)))
     }
   }
 
@@ -33,7 +74,7 @@ public enum TemporaryOutputs {
 
   /// Removes a folder and the files in it, whose names are known.
   private static func remove(_ path: FilePath, holding names: [String]) {
-    for name in names { SystemCalls.remove(path.appending(name)) }
+    for name in names { SystemCalls.remove(path.appending(argument: name)) }
     SystemCalls.remove(path)
   }
 

@@ -39,7 +39,10 @@ struct InterruptionTests {
     let result = try running.wait()
     #expect([0, 128 + signal].contains(result.status), "\(arguments): \(result.errors)")
     #expect(try scratch.listing().allSatisfy { !$0.contains("partial") }, "\(arguments)")
-    if result.status != 0 { #expect(result.messages.isEmpty) }
+    if result.status != 0 {
+      #expect(result.messages.count == 1)
+      #expect(result.messages.first?.hasPrefix("kiln: interrupted") == true, "\(result.errors)")
+    }
     return result.status != 0
   }
 
@@ -74,6 +77,43 @@ struct InterruptionTests {
       withKnownIssue("signals came too late on this machine", isIntermittent: true) {
         #expect(caught > 0, "\(arguments)")
       }
+    }
+  }
+
+  @Test("says what is kept and how to go on", arguments: [false, true])
+  func kept(_ isQuiet: Bool) throws {
+    let arguments =
+      [
+        "quantize", "model", "out.kiln", "--scheme", "int4-g32", "--method", "gptq",
+        "--calibration",
+        "text.txt", "--calibration-windows", "8", "--calibration-context", "64", "--resume",
+      ] + (isQuiet ? ["--quiet"] : [])
+    let running = try Tool.start(arguments, in: scratch.folder)
+    // The journal has a line for each tensor that is complete, below its title.
+    func lineCount() -> Int {
+      let journal =
+        (try? String(contentsOf: scratch.url(".out.kiln.journal"), encoding: .utf8)) ?? ""
+      return journal.count { $0 == "\n" }
+    }
+    while running.isRunning, lineCount() < 20 { usleep(1_000) }
+    running.send(SIGINT)
+    let result = try running.wait()
+    try #require(result.status == 128 + SIGINT, "the signal came too late: \(result.errors)")
+    let path = scratch.path(".out.kiln.partial")
+    #expect(FileManager.default.fileExists(atPath: path))
+    if isQuiet {
+      #expect(result.errors.isEmpty, "\(result.errors)")
+    } else {
+      let line = try #require(result.messages.last)
+      let match = try #require(
+        try #/kiln: interrupted; (\d+) of (\d+) tensors are kept in \.out\.kiln\.partial; run .*/#
+          .wholeMatch(in: line), "\(line)")
+      let (completed, total) = (Int(match.1) ?? 0, Int(match.2) ?? 0)
+      #expect(completed > 0 && completed < total)
+      let resumed = try Tool.run(arguments, in: scratch.folder)
+      #expect(resumed.status == 0)
+      let reused = resumed.messages.first { $0.hasPrefix("kiln: resumed: ") } ?? ""
+      #expect(reused.contains("\(completed) of \(total) "), "\(resumed.errors)")
     }
   }
 

@@ -31,6 +31,31 @@ package final class PseudoTerminal: Sendable {
     close(user)
   }
 
+  /// Where the end for a program is, for a redirection.
+  package var path: String {
+    var name = [CChar](repeating: 0, count: 128)
+    guard unsafe ttyname_r(user, &name, name.count) == 0 else { return "/dev/null" }
+    return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// What has come through so far, with the line ends that a terminal gets.
+  ///
+  /// - Parameter milliseconds: How long to wait for a first byte.
+  package func read(milliseconds: Int32 = 0) -> String {
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 12)
+    var patience = milliseconds
+    while true {
+      var request = pollfd(fd: emulator, events: Int16(POLLIN), revents: 0)
+      guard unsafe poll(&request, 1, patience) == 1 else { break }
+      let count = unsafe Glibc.read(emulator, &buffer, buffer.count)
+      guard count > 0 else { break }
+      bytes += buffer[..<count]
+      patience = 0
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
   /// Gives the terminal another size, of which programs in it learn by SIGWINCH or by asking.
   package func resize(columns: Int, rows: Int = 24) {
     var size = winsize(

@@ -67,7 +67,9 @@ package final class ToolProcess {
         .filter { !$0.isEmpty && !$0.hasPrefix("kiln: warning: ") && !$0.contains(Self.progress) }
     }
 
-    private static var progress: Regex<Substring> { #/^[a-z]+ [0-9.]+ % .+ left, /# }
+    private static var progress: Regex<Substring> {
+      #/^[a-z]+ (?:[0-9.]+ % .+ left, .*|took [0-9:]+)$/#
+    }
 
     /// Lines on standard error that are warnings.
     package var warnings: [String] {

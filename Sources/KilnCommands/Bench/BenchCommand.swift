@@ -4,7 +4,6 @@ import ArgumentParser
 import Benchmarking
 import Checkpoints
 import Evaluation
-import Glibc
 import Kernels
 import KimiLinear
 import Quantization
@@ -61,7 +60,7 @@ struct Bench: ParsableCommand {
 
   @Option(
     help: "Where a folder for outputs is made, and removed; $TMPDIR or /tmp by default.",
-    completion: .directory, transform: { FilePath($0) })
+    completion: .directory, transform: { FilePath(argument: $0) })
   var scratch: FilePath?
 
   @OptionGroup var headOptions: HeadOptions
@@ -174,7 +173,7 @@ struct Bench: ParsableCommand {
   }
 
   private func measureJobs(_ checked: CheckedCheckpoint, _ report: inout BenchReport) throws {
-    let environment = unsafe getenv("TMPDIR").map { unsafe FilePath(String(cString: $0)) }
+    let environment = Environment.process["TMPDIR"].map { FilePath(argument: $0) }
     let benchmark = try ConversionBenchmark(
       checked, in: scratch ?? environment ?? "/tmp", workers: common.workers, repeats: repeats)
     var jobs: [ConversionBenchmark.Job] = [.copy]
@@ -198,7 +197,11 @@ private enum CommaSeparated {
   static func sections(_ text: String) throws -> [Bench.Section] {
     try text.split(separator: ",").map { name in
       guard let section = Bench.Section(rawValue: String(name)) else {
-        throw ValidationError("there is nothing to measure that is called \"\(name)\"")
+        throw ValidationError(
+          "there is no measurement \"\(name)\""
+            + Suggestion.text(
+              for: String(name), among: Bench.Section.allCases.map(\.rawValue),
+              of: "the measurements are"))
       }
       return section
     }

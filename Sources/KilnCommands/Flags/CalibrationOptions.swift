@@ -16,7 +16,7 @@ struct CalibrationOptions: ParsableArguments {
     help: ArgumentHelp(
       "A text, UTF-8, to calibrate by, or what kiln calibrate wrote; needed by --method gptq.",
       discussion: "Any text that is like what the model will be used for."),
-    completion: .file(), transform: { FilePath($0) })
+    completion: .file(), transform: { FilePath(argument: $0) })
   var calibration: FilePath?
 
   @OptionGroup var sampling: CalibrationSampling

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Glibc
-import Kernels
 import SystemPackage
 import TensorCore
 
@@ -47,13 +45,23 @@ struct CommonOptions: ParsableArguments {
   /// Whether the result is a JSON document.
   var json: Bool { resultFormat == .json }
 
-  /// The threads to compute with: the flag, else what OpenMP and OpenBLAS are told, else all cores.
+  /// The threads to compute with: the flag, else what environment variables ask for, else all processors.
   var workers: Workers {
-    let environment = ["KILN_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"]
-    let asked = environment.lazy.compactMap { name in
-      unsafe getenv(name).flatMap { unsafe Int(String(cString: $0)) }
-    }.first { $0 > 0 }
+    // Wrong variables have ended the program before.
+    let asked = try? EnvironmentSettings().threads?.count
     return Workers(count: threads ?? asked ?? Workers.processorCount)
+  }
+
+  /// Prepares for a command to run: checks the environment, and says what of it cannot be used.
+  ///
+  /// - Throws: `UsageError` for a wrong value of a variable of Kiln.
+  func prepare() throws {
+    Interruption.isQuiet = quiet
+    let settings = try EnvironmentSettings()
+    if threads == nil { warn(settings.warnings) }
+    if let asked = threads ?? settings.threads?.count, asked > Workers.maximum {
+      warn(["\(asked) threads are more than Kiln can use; it uses \(Workers.maximum)"])
+    }
   }
 
   /// A place to show progress.
@@ -82,7 +90,7 @@ extension Terminal.ColorChoice: ExpressibleByArgument {}
 struct ModelArgument: ParsableArguments {
   @Argument(
     help: "A checkpoint folder, a .safetensors file, a .kiln file or a folder of .kiln shards.",
-    completion: .file(), transform: { FilePath($0) })
+    completion: .file(), transform: { FilePath(argument: $0) })
   var model: FilePath
 }
 
@@ -95,3 +103,18 @@ struct OverwriteOptions: ParsableArguments {
   )
   var force = false
 }
+
+/// A command with the flags that all commands have.
+protocol CommonCommand: ParsableCommand {
+  var common: CommonOptions { get }
+}
+
+extension Inspect: CommonCommand {}
+extension Convert: CommonCommand {}
+extension Calibrate: CommonCommand {}
+extension Quantize: CommonCommand {}
+extension Verify: CommonCommand {}
+extension MeasurePerplexity: CommonCommand {}
+extension Generate: CommonCommand {}
+extension Tokenize: CommonCommand {}
+extension Bench: CommonCommand {}

@@ -25,7 +25,7 @@ struct OutputPath: Sendable {
 
   /// Takes an argument of the command line.
   init(_ argument: String) {
-    path = FilePath(argument)
+    path = FilePath(argument: argument)
     isMarkedAsFolder = argument.utf8.count > 1 && argument.hasSuffix("/")
   }
 

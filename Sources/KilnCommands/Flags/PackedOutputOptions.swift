@@ -34,7 +34,8 @@ struct PackedOutputOptions: ParsableArguments {
     help: ArgumentHelp(
       "Compress the tensors of a .kiln file: none, or zstd[:LEVEL] with levels 1 to 22.",
       discussion: "For storage and transport: compressed tensors are unpacked before use.",
-      valueName: "codec"))
+      valueName: "codec"),
+    completion: .list(["none", "zstd"]))
   var compress = Codec.none
 
   @Option(

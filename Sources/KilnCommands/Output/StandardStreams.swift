@@ -9,7 +9,10 @@ enum StandardOutput {
   /// Whether a person reads it.
   static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
 
-  /// Writes bytes; a full disk or a closed pipe is an error, not a silent loss.
+  /// Writes bytes.
+  ///
+  /// - Throws: `ClosedPipe` if the reader has gone, which ends a command quietly; `FileError` for anything else, such
+  ///   as a full disk: a result that is lost is an error.
   static func write(_ bytes: [UInt8]) throws {
     var done = 0
     while done < bytes.count {
@@ -19,6 +22,8 @@ enum StandardOutput {
       }
       if written >= 0 {
         done += written
+      } else if errno == EPIPE {
+        throw ClosedPipe()
       } else if errno != EINTR {
         throw FileError.system("standard output", operation: "write", Errno(rawValue: errno))
       }
@@ -26,23 +31,14 @@ enum StandardOutput {
   }
 }
 
+/// The reader of standard output wants no more: `kiln inspect --tensors | head -1`.
+struct ClosedPipe: Error {}
+
 /// Where logs, warnings and progress go.
 enum StandardError {
-  /// Whether a person watches it.
-  static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
-
   /// Writes a line.
   static func print(_ line: String) {
-    write(line + "\n")
-  }
-
-  /// Writes text as it is.
-  static func write(_ text: String) {
-    var text = text
-    text.withUTF8 { buffer in
-      // Nothing sensible can be done if the log cannot be written.
-      _ = unsafe Glibc.write(STDERR_FILENO, buffer.baseAddress, buffer.count)
-    }
+    StatusLine.shared.write(line + "\n")
   }
 
   /// Writes a warning.

@@ -37,7 +37,7 @@ struct Verify: ParsableCommand {
     help: ArgumentHelp(
       "Compare with this checkpoint: a folder, a .safetensors file or .kiln files.",
       valueName: "model"),
-    completion: .file(), transform: { FilePath($0) })
+    completion: .file(), transform: { FilePath(argument: $0) })
   var against: FilePath?
 
   @Option(

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import TensorCore
 
 /// The variables of an environment: those of the process, or those that a test hands in.
 package struct Environment: Sendable, ExpressibleByDictionaryLiteral {
   /// What the process was started with.
   package static let process = Environment { name in
-    unsafe getenv(name).map { unsafe String(cString: $0) }
+    unsafe getenv(name).map { value in
+      let bytes = unsafe UnsafeBufferPointer(start: value, count: strlen(value))
+      return unsafe ByteText.text(of: bytes.map { UInt8(bitPattern: $0) })
+    }
   }
 
   private let value: @Sendable (_ name: String) -> String?

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Synchronization
+
+/// Standard error, whose last line on a terminal may be one that is drawn over and over: the progress bar.
+///
+/// Whatever else is written removes the bar first, so no message is mixed up with one. All writers take turns.
+package final class StatusLine: Sendable {
+  /// That of the process.
+  static let shared = StatusLine(descriptor: STDERR_FILENO)
+
+  /// Moves to the start of the line and clears from there to the end of the screen.
+  private static let clearing = "\r\u{1B}[J"
+  /// How long the end of a process waits for a terminal that takes nothing.
+  private static let patienceInMilliseconds: Int32 = 200
+
+  private let descriptor: Int32
+  /// Whether a bar is on the screen.
+  private let isDrawn = Mutex(false)
+
+  package init(descriptor: Int32) {
+    self.descriptor = descriptor
+  }
+
+  /// Draws the bar, over the one that is there.
+  ///
+  /// The cursor is left at the start of the line. When the terminal becomes narrower it wraps the line, and the
+  /// cursor stays where the line starts, so that clearing from there removes every row of it; a terminal that
+  /// cuts lines instead has its cursor in the same place.
+  ///
+  /// - Parameter text: One line, shorter than the terminal is wide.
+  package func draw(_ text: String) {
+    isDrawn.withLock { isDrawn in
+      isDrawn = true
+      send(Self.clearing + text + "\r")
+    }
+  }
+
+  /// Removes the bar, if there is one.
+  package func clear() { write("") }
+
+  /// Writes text, below what was written before and in place of the bar.
+  package func write(_ text: String) {
+    isDrawn.withLock { isDrawn in
+      let text = (isDrawn ? Self.clearing : "") + text
+      isDrawn = false
+      if !text.isEmpty { send(text) }
+    }
+  }
+
+  /// Removes the bar and writes text, unless that would have to wait: for the end of a process, which must come
+  /// even if nothing reads the other end of a pipe, or the terminal was stopped.
+  package func writeAtOnce(_ text: String) {
+    _ = isDrawn.withLockIfAvailable { isDrawn in
+      let text = (isDrawn ? Self.clearing : "") + text
+      isDrawn = false
+      var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+      guard !text.isEmpty, unsafe poll(&request, 1, Self.patienceInMilliseconds) == 1 else {
+        return
+      }
+      send(text)
+    }
+  }
+
+  private func send(_ text: String) {
+    var text = text
+    text.withUTF8 { buffer in
+      var done = 0
+      while done < buffer.count {
+        let written = unsafe Glibc.write(
+          descriptor, buffer.baseAddress.map { unsafe $0 + done }, buffer.count - done)
+        if written > 0 {
+          done += written
+        } else if written == 0 || errno != EINTR {
+          // Nothing sensible can be done if the log cannot be written.
+          return
+        }
+      }
+    }
+  }
+}

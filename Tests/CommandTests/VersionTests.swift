@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Testing
+
+@Suite("--version")
+struct VersionTests {
+  @Test("is a version and nothing else")
+  func plain() throws {
+    let text = try expectSuccess(["--version"]).text
+    #expect(text.wholeMatch(of: #/\d+\.\d+\.\d+\n/#) != nil, "\(text)")
+  }
+
+  @Test("with --verbose has libraries, processor, instruction sets and threads")
+  func verbose() throws {
+    let environment = ["KILN_THREADS": "3", "KILN_INSTRUCTIONS": "portable", "LC_ALL": "C"]
+    let text = try expectSuccess(["--version", "--verbose"], environment: environment).text
+    for pattern in [
+      "^kiln +[0-9.]+$", "^OpenBLAS +[0-9]+\\.[0-9]+", "^zstd +1\\.[0-9]+\\.[0-9]+$",
+      "^xxHash +0\\.[0-9]+\\.[0-9]+$", "^threads +3 .KILN_THREADS.$", "^used +portable",
+      "^instructions +portable", "^processor +.", "^memory +[0-9.]+ [GMT]B$", "ASCII",
+    ] {
+      let regex = try Regex(pattern).anchorsMatchLineEndings()
+      #expect(try regex.firstMatch(in: text) != nil, "\(pattern) in\n\(text)")
+    }
+    #expect(try expectSuccess(["--verbose", "--version"], environment: environment).text == text)
+  }
+
+  @Test("as JSON has the same")
+  func json() throws {
+    let result = try expectSuccess(
+      ["--version", "--verbose", "--json"], environment: ["KILN_THREADS": "2"])
+    let object = try #require(
+      try JSONSerialization.jsonObject(with: Data(result.text.utf8)) as? [String: Any])
+    #expect(object["threads"] as? Int == 2)
+    #expect((object["available_instructions"] as? [String])?.first == "portable")
+    #expect(object["zstd_version"] is String)
+    #expect((object["memory_bytes"] as? Int ?? 0) > 1 << 20)
+  }
+
+  @Test("does not take what does not belong to it")
+  func words() throws {
+    let result = try Tool.run(["--version", "--frob"])
+    #expect(result.status == Code.usage)
+    #expect(result.messages.first?.contains("--frob") == true)
+  }
+}
