@@ -94,8 +94,7 @@ private struct ReadableFiles {
   /// Configuration and the like, unless one of them is what is wrong.
   private var auxiliaryFiles: [AuxiliaryFile] {
     let entries = (try? FolderListing.entries(of: path)) ?? []
-    var warnings: [String] = []
-    return (try? AuxiliaryFiles.ofFolder(path, entries: entries, warnings: &warnings)) ?? []
+    return (try? AuxiliaryFiles(ofFolder: path, entries: entries))?.files ?? []
   }
 }
 

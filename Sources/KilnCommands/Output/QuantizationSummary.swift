@@ -103,7 +103,8 @@ struct QuantizationSummary {
   }
 
   private var fields: [JSONMember] {
-    [JSONMember]([
+    let weightError: JSONValue = total.weightError.map { .number($0) } ?? .null
+    return [JSONMember]([
       "output": .string(output.string),
       "dry_run": .bool(statistics == nil),
       "file_bytes": .integer(fileByteCount),
@@ -113,8 +114,8 @@ struct QuantizationSummary {
       "source_bytes": .integer(total.sourceBytes),
       "parameters": .integer(total.parameters),
       "bits_per_weight": .number(total.bitsPerWeight),
-      "relative_error": total.weightError.map { .number($0) } ?? .null,
-      "weight_error": total.weightError.map { .number($0) } ?? .null,
+      "relative_error": weightError,
+      "weight_error": weightError,
       "rules": rules.json,
       "warnings": .array(rules.problems.map { .string($0) }),
       "peak_memory_bytes_estimate": .integer(plan.peakMemoryByteCount(workers: workers)),
