@@ -39,4 +39,17 @@ struct BenchTests {
     #expect(abs(inside.values.reduce(0, +) - (parts["kda"] ?? 0)) < 1e-3)
     #expect(try scratch.listing() == ["text.txt"])
   }
+
+  @Test(
+    "CSV is the table of what was chosen",
+    arguments: [("products", "shape,"), ("decode", "context,")])
+  func csv(_ section: String, _ start: String) throws {
+    let run = try Tool.run(
+      [
+        "bench", Fixture.nano.path, "--only", section, "--context", "0", "--repeats", "1",
+        "--format", "csv", "--quiet",
+      ], seconds: 300)
+    #expect(run.status == 0 && run.text.hasPrefix(start), "\(run.errors)")
+    #expect(run.text.split(separator: "\n").count > 1)
+  }
 }

@@ -11,7 +11,7 @@ import TensorCore
 extension BenchReport {
   var kdaTable: ReportTable {
     ReportTable(
-      "kda", title: "Kimi Delta Attention, one thread", for: kda.isEmpty ? .programs : .everyone,
+      "kda", title: "Kimi Delta Attention, one thread",
       rows: kda,
       columns: [
         .text("kernel", "kernel") { .text(Self.name(of: $0.kernel)) },
@@ -34,8 +34,7 @@ extension BenchReport {
 
   var prefillTable: ReportTable {
     ReportTable(
-      "prefill", title: "Prefill, logits of all tokens included",
-      for: prefill.isEmpty ? .programs : .everyone, rows: prefill,
+      "prefill", title: "Prefill, logits of all tokens included", rows: prefill,
       columns: [
         .number("tokens", "tokens") { .count($0.tokens) },
         .number("sequences", "at a time", importance: 1) { .count($0.sequences) },
@@ -127,7 +126,7 @@ extension BenchReport {
 
   var decodeTable: ReportTable {
     ReportTable(
-      "decode", title: "Decoding, token by token", for: decode.isEmpty ? .programs : .everyone,
+      "decode", title: "Decoding, token by token",
       rows: decode,
       columns: [
         .number("context", "context") { .count($0.context) },

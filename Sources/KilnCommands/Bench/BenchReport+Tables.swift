@@ -19,18 +19,23 @@ extension BenchReport {
       machine.map { .facts(facts(of: $0), key: "machine") }
         ?? .fields([JSONMember(key: "machine", value: .null)]),
     ])
-    // What was not measured is an empty list for programs, and nothing for people.
-    report.append(.table(kdaTable))
-    report.append(.table(prefillTable))
+    report.append(block(kdaTable))
+    report.append(block(prefillTable))
     if !prefill.isEmpty { report.append(.table(partTable)) }
     if prefill.contains(where: { !$0.secondsOfLinearAttention.isEmpty }) {
       report.append(.table(linearAttentionTable))
     }
-    report.append(.table(decodeTable))
+    report.append(block(decodeTable))
     if !decode.isEmpty { report.append(.table(decodePartTable)) }
-    report.append(.table(productTable))
-    report.append(.table(jobTable))
+    report.append(block(productTable))
+    report.append(block(jobTable))
     return report
+  }
+
+  /// What was not measured is an empty list in JSON, and no table anywhere.
+  private func block(_ table: ReportTable) -> Report.Block {
+    table.rows.isEmpty
+      ? .fields([JSONMember(key: ExactString(table.key), value: [])]) : .table(table)
   }
 
   private func facts(of machine: MachineCeilings) -> [Fact] {
@@ -97,7 +102,7 @@ extension BenchReport {
 
   private var productTable: ReportTable {
     ReportTable(
-      "products", title: "Products", for: products.isEmpty ? .programs : .everyone,
+      "products", title: "Products",
       rows: products,
       columns: [
         .text("shape", "shape") {
@@ -126,7 +131,7 @@ extension BenchReport {
   private var jobTable: ReportTable {
     let copy = jobs.first { $0.job == .copy }?.bytesPerSecond
     return ReportTable(
-      "jobs", title: "Conversion, from the page cache", for: jobs.isEmpty ? .programs : .everyone,
+      "jobs", title: "Conversion, from the page cache",
       rows: jobs,
       columns: [
         .text("job", "job") { .text(Self.name(of: $0.job)) },
