@@ -73,9 +73,7 @@ struct CalibrationWork: Sendable {
   /// Matrices that are quantized.
   var matrixCount: Int { counts.reduce(0, +) }
 
-  /// Work before a stage; all of it behind the last one.
-  ///
-  /// - Parameter stage: 0 for the embedding, `n + 1` for layer n, then the head.
+  /// Work before a stage, where the embedding is 0, layer n is `n + 1`, then the head; all of it behind the last one.
   func start(ofStage stage: Int) -> Double {
     starts.indices.contains(stage) ? starts[stage] : total
   }

@@ -78,6 +78,7 @@ extension ConversionStream.Job {
   /// - Parameters:
   ///   - isCalibrated: Whether it is quantized elsewhere, and only copied here.
   ///   - isCompressed: Whether what is written is compressed.
+  /// - Returns: Nanoseconds.
   func work(isCalibrated: Bool, isCompressed: Bool) -> Double {
     let elements = Double(stored.shape.elementCount)
     let written = Double(encoding.byteCount(stored.shape) ?? 0)

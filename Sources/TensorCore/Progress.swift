@@ -57,9 +57,7 @@ public struct Progress: Sendable {
   /// Where reports go.
   public typealias Handler = (Progress) -> Void
 
-  /// A report.
-  ///
-  /// - Parameter work: What the units cost; nil if all cost the same.
+  /// A report; `work` is what the units cost, nil if all cost the same.
   public init(
     activity: String, detail: String, completed: Int, total: Int, unit: Unit, work: Work? = nil
   ) {

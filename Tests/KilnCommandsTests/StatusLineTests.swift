@@ -21,14 +21,14 @@ struct StatusLineTests {
       for mark in ["x", "y"] {
         let line = String(repeating: mark, count: columns - 1)
         status.draw(line)
-        screen.show(pseudo.read())
+        screen.show(pseudo.read(milliseconds: 200))
         #expect(screen.lines.suffix(1) == [line])
         #expect(screen.lines.count == (resizing == .cuts ? 2 : ("before".count - 1) / columns + 2))
       }
     }
     status.clear()
-    screen.show(pseudo.read())
-    #expect(screen.lines.count == 1)
+    screen.show(pseudo.read(milliseconds: 200))
+    #expect(screen.lines == ["before"])
   }
 
   @Test("makes way for a message, which begins on a clean row")
@@ -39,10 +39,10 @@ struct StatusLineTests {
     status.draw("a long bar with many words")
     status.write("kiln: warning: short\n")
     status.draw("bar")
-    screen.show(pseudo.read())
+    screen.show(pseudo.read(milliseconds: 200))
     #expect(screen.lines == ["kiln: warning: short", "bar"])
     status.writeAtOnce("kiln: interrupted\n")
-    screen.show(pseudo.read())
+    screen.show(pseudo.read(milliseconds: 200))
     #expect(screen.lines == ["kiln: warning: short", "kiln: interrupted"])
   }
 
@@ -53,6 +53,6 @@ struct StatusLineTests {
     status.write("one\n")
     status.clear()
     status.writeAtOnce("two\n")
-    #expect(pseudo.read() == "one\r\ntwo\r\n")
+    #expect(pseudo.read(milliseconds: 200) == "one\r\ntwo\r\n")
   }
 }

@@ -38,9 +38,7 @@ package final class PseudoTerminal: Sendable {
     return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
-  /// What has come through so far, with the line ends that a terminal gets.
-  ///
-  /// - Parameter milliseconds: How long to wait for a first byte.
+  /// What has come through so far, with the line ends that a terminal gets; waits so long for a first byte.
   package func read(milliseconds: Int32 = 0) -> String {
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 12)

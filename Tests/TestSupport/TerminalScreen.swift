@@ -25,6 +25,8 @@ package struct TerminalScreen: Sendable {
   private let resizing: Resizing
   private var rows = [Row()]
   private var (row, column) = (0, 0)
+  /// Rows that were cleared and kept, as tmux does when a program clears all from the upper left corner.
+  private var history: [Row] = []
   /// A control sequence that has begun.
   private var sequence: String?
 
@@ -34,9 +36,9 @@ package struct TerminalScreen: Sendable {
     self.resizing = resizing
   }
 
-  /// The rows that show something, without spaces at their ends.
+  /// The rows that show something, those that scrolled away included, without spaces at their ends.
   package var lines: [String] {
-    rows.map { row in
+    (history + rows).map { row in
       var text = Substring(String(row.cells))
       while text.last == " " { text.removeLast() }
       return String(text)
@@ -83,6 +85,7 @@ package struct TerminalScreen: Sendable {
     sequence = nil
     switch text {
     case "\u{1B}[K", "\u{1B}[J":
+      if text.hasSuffix("J"), row == 0, column == 0 { history += rows }
       rows[row].cells = Array(rows[row].cells.prefix(column))
       rows[row].isContinued = false
       if text.hasSuffix("J") { rows.removeSubrange((row + 1)...) }

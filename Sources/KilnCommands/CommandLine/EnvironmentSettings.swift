@@ -21,8 +21,6 @@ package struct EnvironmentSettings: Sendable, Equatable {
     package let variable: String
   }
 
-  /// Variables that Kiln reads.
-  private static let ownVariables = ["KILN_THREADS", "KILN_INSTRUCTIONS"]
   /// Variables of others that give a number of threads, the first that is set first.
   private static let threadVariables = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"]
 

@@ -23,9 +23,7 @@ struct UsageDiagnosis {
     self.vocabulary = vocabulary
   }
 
-  /// The problem.
-  ///
-  /// - Parameter parserMessage: What the parser says.
+  /// The problem, where the parser says `parserMessage`.
   func message(_ parserMessage: String) -> String {
     unknownCommand ?? unknownOption ?? unknownValue(parserMessage) ?? parserMessage
   }

@@ -68,6 +68,8 @@ final class ProgressPrinter: Sendable {
     let seconds = (ContinuousClock.now - start).inSeconds
     state.withLock { state in
       guard !state.isFinished else { return }
+      // Work of another activity is another work.
+      if state.last?.activity != progress.activity { state.work = WorkRate() }
       state.last = progress
       state.lastReport = seconds
       state.work.add(progress.work.completed, at: seconds)

@@ -10,8 +10,12 @@ package final class StatusLine: Sendable {
   /// That of the process.
   static let shared = StatusLine(descriptor: STDERR_FILENO)
 
-  /// Moves to the start of the line and clears from there to the end of the screen.
-  private static let clearing = "\r\u{1B}[J"
+  /// Clears from the cursor to the end of the screen.
+  ///
+  /// Never sent with the cursor in the upper left corner: tmux would then keep what it clears in its history.
+  private static let clearingRest = "\u{1B}[J"
+  /// Clears the bar and moves to where it started.
+  private static let clearing = "\r \(clearingRest)\r"
   /// How long the end of a process waits for a terminal that takes nothing.
   private static let patienceInMilliseconds: Int32 = 200
 
@@ -33,7 +37,7 @@ package final class StatusLine: Sendable {
   package func draw(_ text: String) {
     isDrawn.withLock { isDrawn in
       isDrawn = true
-      send(Self.clearing + text + "\r")
+      send("\r" + (text.isEmpty ? " " : text) + Self.clearingRest + "\r")
     }
   }
 
