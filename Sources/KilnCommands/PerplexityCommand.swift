@@ -92,7 +92,7 @@ struct MeasurePerplexity: ParsableCommand {
     let bytes = try InputText.read(text)
     let allTokens = try checked.tokenizer().encode(bytes, file: text)
     let tokens = limited(allTokens)
-    warnOfCalibration(
+    let calibrated = modelsCalibrated(
       by: bytes, allTokens, of: [checked.checkpoint] + (base.map { [$0] } ?? []))
     if let maximum = checked.configuration.maximumContext, windowing.context > maximum {
       common.warn([
@@ -102,9 +102,10 @@ struct MeasurePerplexity: ParsableCommand {
     let windows = try windowing.windows(tokenCount: tokens.count, of: text)
     let run = try windowRun(checked, tokens, windows)
     if let base {
-      try compare(run, of: checked, with: openBase(base, for: run, text: bytes), log)
+      try compare(
+        run, of: checked, with: openBase(base, for: run, text: bytes), log, calibrated: calibrated)
     } else {
-      try measure(run, of: checked, log)
+      try measure(run, of: checked, log, calibrated: calibrated)
     }
   }
 
@@ -136,16 +137,19 @@ struct MeasurePerplexity: ParsableCommand {
     windowing.limitTokens.map { Array(tokens.prefix($0)) } ?? tokens
   }
 
-  /// Says which of the models were calibrated by the text that they are measured on.
-  private func warnOfCalibration(
+  /// Finds out which of the models were calibrated by the text that they are measured on, and says it.
+  private func modelsCalibrated(
     by bytes: [UInt8], _ tokens: [Int], of checkpoints: [Checkpoint]
-  ) {
-    common.warn(
-      checkpoints.filter { checkpoint in
-        CalibrationTrace(checkpoint.calibration)?.recognizes(text: bytes, tokens: tokens) ?? false
-      }.map { checkpoint in
+  ) -> [Bool] {
+    let calibrated = checkpoints.map { checkpoint in
+      CalibrationTrace(checkpoint.calibration)?.recognizes(text: bytes, tokens: tokens) ?? false
+    }
+    for (checkpoint, isCalibrated) in zip(checkpoints, calibrated) where isCalibrated {
+      common.warn([
         "\(checkpoint.path): was calibrated by this text; its figures may be better than on other texts"
-      })
+      ])
+    }
+    return calibrated
   }
 
   private func windowRun(
@@ -167,7 +171,9 @@ struct MeasurePerplexity: ParsableCommand {
 
   // MARK: - One model
 
-  private func measure(_ run: WindowRun, of checked: CheckedCheckpoint, _ log: TokenLog?) throws {
+  private func measure(
+    _ run: WindowRun, of checked: CheckedCheckpoint, _ log: TokenLog?, calibrated: [Bool]
+  ) throws {
     let writer = try writer(of: checked.checkpoint, run)
     let printer = common.progressPrinter()
     func record(_ token: ScoredToken) throws {
@@ -182,7 +188,7 @@ struct MeasurePerplexity: ParsableCommand {
     printer.finish()
     try log?.commit()
     try writer?.commit()
-    try report(summary, run.windows, comparison: nil)
+    try report(summary, run.windows, comparison: nil, calibrated: calibrated)
   }
 
   // MARK: - A model and its base
@@ -197,7 +203,8 @@ struct MeasurePerplexity: ParsableCommand {
   }
 
   private func compare(
-    _ run: WindowRun, of checked: CheckedCheckpoint, with opened: Base, _ log: TokenLog?
+    _ run: WindowRun, of checked: CheckedCheckpoint, with opened: Base, _ log: TokenLog?,
+    calibrated: [Bool]
   ) throws {
     let (base, writer) = (opened.source, opened.writer)
     let comparison = try ComparisonRun(run, base: base)
@@ -214,7 +221,9 @@ struct MeasurePerplexity: ParsableCommand {
     printer.finish()
     try log?.commit()
     try writer?.commit()
-    try report(summary.model, run.windows, comparison: DivergenceReport(summary, base: base.name))
+    try report(
+      summary.model, run.windows, comparison: DivergenceReport(summary, base: base.name),
+      calibrated: calibrated)
   }
 
   private func openBase(
@@ -249,12 +258,16 @@ struct MeasurePerplexity: ParsableCommand {
   // MARK: - Results
 
   private func report(
-    _ summary: PerplexitySummary, _ windows: TokenWindows, comparison: DivergenceReport?
+    _ summary: PerplexitySummary, _ windows: TokenWindows, comparison: DivergenceReport?,
+    calibrated: [Bool]
   ) throws {
     let report = PerplexityReport(
       summary, windows, model: model.model, text: text, kernel: kernel.form, workers: common.workers
     )
-    try common.print(Report(report.blocks + (comparison?.blocks ?? [])))
+    let texts = zip(["calibration_text", "against_calibration_text"], calibrated).map {
+      JSONMember(key: ExactString($0), value: .bool($1))
+    }
+    try common.print(Report(report.blocks + (comparison?.blocks ?? []) + [.fields(texts)]))
   }
 
   /// Refuses figures that are not numbers.

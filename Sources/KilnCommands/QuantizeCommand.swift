@@ -57,7 +57,7 @@ struct Quantize: ParsableCommand {
       source, for: output,
       reading: [recipeOptions.recipe, calibrationOptions.calibration].compactMap { $0 }, common)
     try packed.checkTarget(output, replacing: overwrite.force)
-    try checkRules(of: checked)
+    let written = try checkRules(of: checked)
     let choices = try recipeOptions.targetBpw.map { bitsPerWeight in
       let choices = try SchemeChoices(checked, overrides: try recipeOptions.overridesAlone())
       _ = try choices.byteLimit(bitsPerWeight)
@@ -66,10 +66,15 @@ struct Quantize: ParsableCommand {
     }
     let calibration = try calibrationOptions.resolved(for: checked, common)
     let allocation = try choices.map { try allocated(checked, $0, calibration) }
+    let recipe = try recipeOptions.resolved(allocated: allocation?.recipe)
+    let rules =
+      allocation == nil
+      ? written
+      : RecipeCheck(
+        recipe, overrides: recipeOptions.overrides, file: nil, of: checked)
     let plan = try PackingPlan(
-      checked, recipe: try recipeOptions.resolved(allocated: allocation?.recipe),
-      producer: Inputs.producer,
-      options: packed.packing, calibration: calibration)
+      checked, recipe: recipe, producer: Inputs.producer, options: packed.packing,
+      calibration: calibration)
     common.warn(warnings(about: plan))
     let packing = Packing(plan, workers: common.workers)
     var report: Packing.Report?
@@ -82,7 +87,7 @@ struct Quantize: ParsableCommand {
       printer.finish()
     }
     let summary = QuantizationSummary(
-      plan, report: report, output: output, workers: common.workers)
+      plan, report: report, rules: rules, output: output, workers: common.workers)
     common.warn(summary.warnings)
     common.note(
       PackedOutputOptions.resumedMessages(
@@ -94,7 +99,7 @@ struct Quantize: ParsableCommand {
   /// Looks at the rules that the user wrote, before any work.
   ///
   /// - Throws: `RecipeError.withoutEffect` with `--strict`.
-  private func checkRules(of checked: CheckedCheckpoint) throws {
+  private func checkRules(of checked: CheckedCheckpoint) throws -> RecipeCheck {
     let recipe =
       try recipeOptions.targetBpw == nil
       ? recipeOptions.resolved() : recipeOptions.overridesAlone()
@@ -108,6 +113,7 @@ struct Quantize: ParsableCommand {
       throw RecipeError.withoutEffect(check.problems)
     }
     common.warn(check.problems)
+    return check
   }
 
   /// Flags that change nothing.

@@ -131,6 +131,38 @@ struct CalibrateTests {
     #expect(result.warnings.contains { $0.contains("tokens to calibrate by") })
   }
 
+  @Test("errors of weights and of outputs are told apart, by role and by tensor")
+  func errors() throws {
+    func document(_ flags: [String]) throws -> [String: Any] {
+      try expectSuccess(
+        ["quantize", "model", "x.kiln", "--scheme", "int4-g32", "--json", "--force"] + flags,
+        in: scratch.folder
+      ).json()
+    }
+    let calibrated = try document(["--method", "gptq", "--calibration", "text.txt"] + sampling)
+    let plain = try document(["--method", "search"])
+    for (document, isCalibrated) in [(calibrated, true), (plain, false)] {
+      let tensors = try #require(document["tensors"] as? [[String: Any]])
+      let expert = try #require(tensors.first { $0["role"] as? String == "shared_expert" })
+      #expect((expert["weight_error"] as? Double ?? 0) > 0)
+      #expect((expert["output_error"] is Double) == isCalibrated)
+      let norm = try #require(tensors.first { $0["role"] as? String == "norm" })
+      #expect(norm["weight_error"] is NSNull && norm["output_error"] is NSNull)
+      let roles = try #require(document["roles"] as? [String: [String: Any]])
+      #expect((roles["shared_expert"]?["output_error"] is Double) == isCalibrated)
+      #expect(roles["embedding"]?["output_error"] is NSNull)
+    }
+    for (flags, title) in [
+      (["--method", "gptq", "--calibration", "text.txt"] + sampling, "output error"),
+      (["--method", "rtn"], "weight error"),
+    ] {
+      let shown = try expectSuccess(
+        ["quantize", "model", "x.kiln", "--scheme", "int4-g32", "--force"] + flags,
+        in: scratch.folder)
+      #expect(shown.text.contains(title) && !shown.text.contains("relative error  "))
+    }
+  }
+
   @Test("files that compression does not make smaller are quantized again")
   func compression() throws {
     // Found by reading: matrices were fetched a second time from a calibration that had handed them out.

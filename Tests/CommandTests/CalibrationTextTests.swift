@@ -39,6 +39,8 @@ struct CalibrationTextTests {
     #expect(try told(measure("x.kiln", "text.txt")).count == 1)
     #expect(try told(measure("x.kiln", "text.txt", ["--limit-tokens", "100"])).count == 1)
     #expect(try told(measure("x.kiln", "-", input: Fixture.text)).count == 1)
+    let document = try measure("x.kiln", "text.txt", ["--json"]).json()
+    #expect(document["calibration_text"] as? Bool == true)
     // The whole of the other was used, and this one goes on.
     try scratch.write(Fixture.text + other, to: "longer.txt")
     #expect(try told(measure("x.kiln", "longer.txt")).count == 1)
@@ -52,6 +54,9 @@ struct CalibrationTextTests {
     #expect(try told(measure("x.kiln", "other.txt")).isEmpty)
     #expect(try told(measure("x.kiln", "-", input: "x" + Fixture.text)).isEmpty)
     #expect(try told(measure("model", "text.txt")).isEmpty)
+    let document = try measure("model", "text.txt", ["--against", "x.kiln", "--json"]).json()
+    #expect(document["calibration_text"] as? Bool == false)
+    #expect(document["against_calibration_text"] as? Bool == true)
   }
 
   @Test("it is told of a base, saved or not")

@@ -55,6 +55,27 @@ struct RecipeRuleTests {
     #expect(mended.warnings.isEmpty)
   }
 
+  @Test("the plan counts what each rule decides about")
+  func counts() throws {
+    try recipe(
+      """
+      {"role": "router", "name": "*experts*", "scheme": "bf16"},
+      {"role": "routed_expert", "layers": 1, "scheme": "int8-g32"},
+      {"role": "routed_expert", "scheme": "int4-g32"}
+      """)
+    let document = try expectSuccess(
+      quantize + ["--recipe", "r.json", "--set", "head=bf16", "--json"], in: scratch.folder
+    ).json()
+    let rules = try #require(document["rules"] as? [[String: Any]])
+    // nano has three layers of eight experts with three matrices each.
+    #expect(rules.compactMap { $0["tensors"] as? Int } == [1, 0, 24, 48])
+    let tensors = try #require(document["tensors"] as? [[String: Any]])
+    let int8 = tensors.filter { $0["encoding"] as? String == "int8-g32" }
+    #expect(int8.reduce(0) { $0 + ($1["bytes"] as? Int ?? 0) } == rules[2]["bytes"] as? Int)
+    let warnings = try #require(document["warnings"] as? [String])
+    #expect(warnings.count == 1 && warnings[0].contains("rule 1"))
+  }
+
   @Test("overrides that are of no account are told: of a role without tensors, or given twice")
   func overrides() throws {
     let twice = try expectSuccess(

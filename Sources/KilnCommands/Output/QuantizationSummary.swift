@@ -20,13 +20,16 @@ struct QuantizationSummary {
     var bytes = 0
     var encodings: [String: Int] = [:]
     var statistics = QuantizationStatistics()
-    var relativeError: Double? { statistics.measuredError }
+    /// The relative error of the outputs on the calibration text; nil if it is not known.
+    var outputError: Double?
+    var weightError: Double? { statistics.measuredError }
     var bitsPerWeight: Double { parameters == 0 ? 0 : Double(bytes) * 8 / Double(parameters) }
   }
 
   private let plan: PackingPlan
   private let report: Packing.Report?
   private var statistics: [QuantizationStatistics]? { report?.statistics }
+  private let rules: RecipeCheck
   private let output: FilePath
   private let workers: Workers
   private var rows: [(role: TensorRole, row: Row)] = []
@@ -35,13 +38,16 @@ struct QuantizationSummary {
   /// - Parameters:
   ///   - plan: The plan.
   ///   - report: What was measured; nil before the work.
+  ///   - rules: What the rules of the recipe do.
   ///   - output: The packed file.
   ///   - workers: Threads that would be used, for the estimate of memory.
   init(
-    _ plan: PackingPlan, report: Packing.Report?, output: FilePath, workers: Workers
+    _ plan: PackingPlan, report: Packing.Report?, rules: RecipeCheck, output: FilePath,
+    workers: Workers
   ) {
     self.plan = plan
     self.report = report
+    self.rules = rules
     self.output = output
     self.workers = workers
     var byRole: [TensorRole: Row] = [:]
@@ -49,6 +55,9 @@ struct QuantizationSummary {
       let statistics = report?.statistics[index] ?? QuantizationStatistics()
       Self.add(item, statistics, to: &byRole[item.role, default: Row()])
       Self.add(item, statistics, to: &total)
+    }
+    for (role, error) in report?.evidence?.outputErrors ?? [:] {
+      byRole[role]?.outputError = error.relative
     }
     rows = TensorRole.allCases.compactMap { role in byRole[role].map { (role, $0) } }
   }
@@ -94,7 +103,9 @@ struct QuantizationSummary {
   }
 
   private var fields: [JSONMember] {
-    [JSONMember]([
+    let error: JSONValue = total.weightError.map { .number($0) } ?? .null
+    let warnings: [JSONValue] = rules.problems.map { .string($0) }
+    let sizes = [JSONMember]([
       "output": .string(output.string),
       "dry_run": .bool(statistics == nil),
       "file_bytes": .integer(fileByteCount),
@@ -104,10 +115,16 @@ struct QuantizationSummary {
       "source_bytes": .integer(total.sourceBytes),
       "parameters": .integer(total.parameters),
       "bits_per_weight": .number(total.bitsPerWeight),
-      "relative_error": total.relativeError.map { .number($0) } ?? .null,
+    ])
+    let findings = [JSONMember]([
+      "relative_error": error,
+      "weight_error": error,
+      "rules": rules.json,
+      "warnings": .array(warnings),
       "peak_memory_bytes_estimate": .integer(plan.peakMemoryByteCount(workers: workers)),
       "calibration": calibrationJSON(report?.evidence),
     ])
+    return sizes + findings
   }
 
   /// What was measured and what was written.
@@ -177,9 +194,17 @@ struct QuantizationSummary {
         .number("bits_per_weight", "bits/weight", importance: 1) {
           .number($0.row.bitsPerWeight, .fixed(decimals: 3))
         },
-        .number("relative_error", "relative error", importance: 1, marksLargest: true) {
-          .number($0.row.relativeError)
+        .number("weight_error", "weight error", importance: 1, marksLargest: true) {
+          .number($0.row.weightError)
         },
+        .number(
+          "output_error", "output error", importance: 1,
+          for: report?.evidence == nil ? .programs : .everyone, marksLargest: true
+        ) {
+          .number($0.row.outputError)
+        },
+        // The older name of the error of weights.
+        .data("relative_error") { .number($0.row.weightError) },
         .text("encodings", "encoding", importance: 1) {
           .structured(
             .object(
@@ -194,13 +219,17 @@ struct QuantizationSummary {
   private var tensorTable: ReportTable {
     ReportTable(
       "tensors", for: .programs,
-      rows: plan.items.enumerated().map { ($0.element, statistics?[$0.offset]) },
+      rows: plan.items.enumerated().map {
+        ($0.element, statistics?[$0.offset], report?.outputErrors[$0.offset])
+      },
       columns: [
         .data("name") { .text($0.0.stored.name.text) },
         .data("role") { .text($0.0.role.rawValue) },
         .data("encoding") { .text($0.0.encoding.description) },
         .data("method") { .text($0.0.isQuantizedNow ? $0.0.method.rawValue : nil) },
         .data("bytes") { .bytes($0.0.byteCount) },
+        .data("weight_error") { .number($0.1?.measuredError) },
+        .data("output_error") { .number($0.2) },
         .data("relative_error") { .number($0.1?.measuredError) },
         .data("nan_count") { .count($0.1?.nanCount ?? 0) },
         .data("inf_count") { .count($0.1?.infinityCount ?? 0) },
