@@ -45,7 +45,7 @@ import Testing
       let packed = folder.path.appending("x.kiln")
       try pack(
         source, to: packed, recipe: Recipe(defaultFor: encoding, method: .roundToNearest))
-      let export = SafetensorsExport(
+      let export = try SafetensorsExport(
         try CheckedCheckpoint(try Checkpoint(packed)), dtype: .f32, shardByteCount: 1 << 40,
         workers: Workers(count: 2))
       _ = try export.run(

@@ -103,8 +103,9 @@ struct QuantizationSummary {
   }
 
   private var fields: [JSONMember] {
-    let weightError: JSONValue = total.weightError.map { .number($0) } ?? .null
-    return [JSONMember]([
+    let error: JSONValue = total.weightError.map { .number($0) } ?? .null
+    let warnings: [JSONValue] = rules.problems.map { .string($0) }
+    let sizes = [JSONMember]([
       "output": .string(output.string),
       "dry_run": .bool(statistics == nil),
       "file_bytes": .integer(fileByteCount),
@@ -114,13 +115,16 @@ struct QuantizationSummary {
       "source_bytes": .integer(total.sourceBytes),
       "parameters": .integer(total.parameters),
       "bits_per_weight": .number(total.bitsPerWeight),
-      "relative_error": weightError,
-      "weight_error": weightError,
+    ])
+    let findings = [JSONMember]([
+      "relative_error": error,
+      "weight_error": error,
       "rules": rules.json,
-      "warnings": .array(rules.problems.map { .string($0) }),
+      "warnings": .array(warnings),
       "peak_memory_bytes_estimate": .integer(plan.peakMemoryByteCount(workers: workers)),
       "calibration": calibrationJSON(report?.evidence),
     ])
+    return sizes + findings
   }
 
   /// What was measured and what was written.
