@@ -12,10 +12,10 @@ import Testing
 @Suite struct RunnableTests {
   private let workers = Workers(count: 1)
 
-  private func with<Result>(
+  private func with(
     _ configuration: (JSONValue) -> JSONValue = { $0 },
-    tensors: (inout [TinyTensor]) -> Void = { _ in }, _ body: (Checkpoint) throws -> Result
-  ) throws -> Result {
+    tensors: (inout [TinyTensor]) -> Void = { _ in }, _ body: (Checkpoint) throws -> Void
+  ) throws {
     let tiny = TinyCheckpoint()
     var changed = tiny.tensors
     tensors(&changed)
@@ -43,7 +43,10 @@ import Testing
         try CheckedCheckpoint(checkpoint, head: .stored)
       )
       #expect(tied.configuration.tiesEmbeddings && !stored.configuration.tiesEmbeddings)
-      let heads = try [tied, stored].map { try Model($0).weights.head.region.bytes.copy() }
+      let heads = try [tied, stored].map { checked in
+        let region = try Model(checked).weights.head.region
+        return region.bytes.copy()
+      }
       #expect(heads[0] == (try checkpoint.bytes("model.embed_tokens.weight")))
       #expect(heads[1] == (try checkpoint.bytes("lm_head.weight")))
     }
@@ -72,7 +75,8 @@ import Testing
           tensors[head].dtype = .f16
         }
       } _: { checkpoint in
-        #expect(try CheckedCheckpoint(checkpoint).hasAmbiguousHead(workers: workers))
+        let isAmbiguous = try CheckedCheckpoint(checkpoint).hasAmbiguousHead(workers: workers)
+        #expect(isAmbiguous)
       }
     }
   }
@@ -91,7 +95,8 @@ import Testing
       #expect { try CheckedCheckpoint(checkpoint) } throws: {
         "\($0)".contains("tie_word_embeddings")
       }
-      #expect(try Model(CheckedCheckpoint(checkpoint, head: .tied)).configuration.tiesEmbeddings)
+      let model = try Model(CheckedCheckpoint(checkpoint, head: .tied))
+      #expect(model.configuration.tiesEmbeddings)
     }
     try with(tied, tensors: withoutHead) { checkpoint in
       #expect { try CheckedCheckpoint(checkpoint, head: .stored) } throws: {
@@ -145,7 +150,8 @@ import Testing
 
 extension Checkpoint {
   fileprivate func bytes(_ name: ExactString) throws -> [UInt8]? {
-    try storedTensors.first { $0.name == name }?.load(workers: Workers(count: 1)).region.bytes
-      .copy()
+    guard let stored = storedTensors.first(where: { $0.name == name }) else { return nil }
+    let region = try stored.load(workers: Workers(count: 1)).region
+    return region.bytes.copy()
   }
 }
