@@ -38,6 +38,8 @@ struct ScannedEntry: Sendable {
   var numbers: Numbers?
   /// Whether every byte must be 0.
   var isPadding = false
+  /// Whether it is a file that travels inside: configuration, tokenizer.
+  var isFile = false
   /// How its blocks are unpacked, if it is compressed.
   var compressed: Compressed?
 
@@ -207,9 +209,11 @@ extension ScannedEntry {
 
   private static func all(in packed: KilnFile) -> [ScannedEntry] {
     let files = packed.header.files.map { file in
-      ScannedEntry(
+      var entry = ScannedEntry(
         subject: file.name, region: packed.region(of: file.extent),
         checksums: file.extent.checksums)
+      entry.isFile = true
+      return entry
     }
     let tensors = packed.header.tensors.map { tensor in
       var entry =

@@ -24,9 +24,14 @@ package struct Verification: Sendable {
     }
   }
 
-  /// What is wrong, in the order of the file, then what is wrong with the model as a whole; empty for a
-  /// sound checkpoint.
-  package private(set) var findings: [Finding] = []
+  /// What is wrong with files that travel inside a packed one, which may be the cause of the rest.
+  package let fileFindings: [Finding]
+  /// What is wrong with the model as a whole.
+  package private(set) var modelFindings: [Finding] = []
+  /// What is wrong with tensors and padding, in the order of the file.
+  package let tensorFindings: [Finding]
+  /// All that is wrong, causes first; empty for a sound checkpoint.
+  package var findings: [Finding] { fileFindings + modelFindings + tensorFindings }
   /// The checkpoint with its configuration, if these fit together; it knows which tensors are unknown.
   package private(set) var model: CheckedCheckpoint?
   /// Tensors that were read.
@@ -49,8 +54,8 @@ package struct Verification: Sendable {
   ) throws(FileError) {
     tensorCount = checkpoint.storedTensors.count
     byteCount = checkpoint.storedTensors.reduce(0) { $0 + $1.storedByteCount }
-    findings = try Self.scan(
-      ScannedEntry.all(of: checkpoint), workers: workers, progress: progress)
+    let entries = ScannedEntry.all(of: checkpoint)
+    (fileFindings, tensorFindings) = try Self.scan(entries, workers: workers, progress: progress)
     // A lone file of tensors has no configuration to be compared with, nor has a saved base or calibration.
     if checkpoint.kind != .safetensors && !checkpoint.isWithoutModel
       || checkpoint.hasFile("config.json")
@@ -58,7 +63,7 @@ package struct Verification: Sendable {
       do {
         model = try CheckedCheckpoint(checkpoint)
       } catch {
-        findings.append(Finding(subject: "model", problem: "\(error)"))
+        modelFindings.append(Finding(subject: "model", problem: "\(error)"))
       }
     }
     for file in checkpoint.dataFiles { try file.checkSize() }
@@ -67,10 +72,10 @@ package struct Verification: Sendable {
   /// Reads all blocks of all entries; a thread that is done takes the next block, whatever it is of.
   private static func scan(
     _ entries: [ScannedEntry], workers: Workers, progress: Progress.Handler
-  ) throws(FileError) -> [Finding] {
+  ) throws(FileError) -> (files: [Finding], tensors: [Finding]) {
     let total = entries.reduce(0) { $0 + $1.region.byteCount }
     let reader = BlockReader()
-    var findings: [Finding] = []
+    var findings: (files: [Finding], tensors: [Finding]) = ([], [])
     var completed = 0
     // The blocks of a batch, and for each entry that ends in it the block behind its last one.
     var blocks: [(entry: Int, block: Int)] = []
@@ -87,7 +92,11 @@ package struct Verification: Sendable {
         let entry = entries[place.entry]
         tally = tally + (try result.get())
         guard place.block == entry.blockCount - 1 else { continue }
-        findings += entry.findings(tally)
+        if entry.isFile {
+          findings.files += entry.findings(tally)
+        } else {
+          findings.tensors += entry.findings(tally)
+        }
         tally = ScannedEntry.Tally()
         completed += entry.region.byteCount
       }

@@ -8,9 +8,6 @@ package import TensorCore
 /// finite, so a pair beyond them was not made by quantizing the one into the other.
 package struct RoundingBound: Sendable {
   private let range: CodeRange
-  /// What a searched scale costs at most beyond the last code, in units of the scale, if nothing is
-  /// known about the weights; infinite for long groups of few bits.
-  private let searchedClipping: Float
   /// Whether codes may make up for each other: then `calibratedSteps` scales are permitted everywhere.
   private let isCalibrated: Bool
 
@@ -26,20 +23,14 @@ package struct RoundingBound: Sendable {
   /// Room for squared errors, whose terms were rounded to float32.
   private static let errorSlack = 1 + 0x1p-20
 
-  /// The bounds for groups of one length.
+  /// The bounds for codes of one width.
   ///
   /// - Parameters:
   ///   - bits: 4, 5, 6 or 8.
-  ///   - groupLength: Elements that share a scale.
   ///   - isCalibrated: Whether the file says that a calibration chose its codes.
-  package init(bits: Int, groupLength: Int, isCalibrated: Bool = false) {
+  package init(bits: Int, isCalibrated: Bool = false) {
     self.isCalibrated = isCalibrated
     range = CodeRange(bits: bits)
-    let halfWidth = Double(range.halfWidth)
-    let worst = 1 - Double(range.maximum) / (halfWidth * (1 + 0x1p-8))
-    let share = worst * Double(groupLength).squareRoot()
-    searchedClipping =
-      share < 1 ? Float(share / (1 - share) * (1 - Double(range.minimum))) : .infinity
   }
 
   /// The distance that rounding permits: half a scale, or more after error feedback.
@@ -66,11 +57,6 @@ package struct RoundingBound: Sendable {
     package func distance(beyond value: Float) -> Float {
       max(reach - abs(value), error)
     }
-  }
-
-  /// Clipping in a group whose weights are not known.
-  package func clipping(scale: BFloat16) -> Clipping {
-    Clipping(reach: reach(scale), error: abs(scale.floatValue) * searchedClipping)
   }
 
   /// Clipping in a group with these weights.

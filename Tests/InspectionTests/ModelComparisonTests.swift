@@ -1,75 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Checkpoints
-import Conversion
 import Inspection
 import JSON
-import Kernels
-import KimiLinear
 import Quantization
 import SystemPackage
 import TensorCore
 import TestSupport
 import Testing
 
-/// Whether two checkpoints are told to be the same model, and why not.
+/// What is found about the tensors of two checkpoints.
 @Suite struct ModelComparisonTests {
-  private let checkpoint = TinyCheckpoint {
-    // Rows of 128 hold every group.
-    ($0.hiddenSize, $0.expertWidth, $0.intermediateSize, $0.experts) = (128, 128, 128, 3)
-  }
-  private let name: ExactString = "model.layers.1.block_sparse_moe.experts.0.w1.weight"
-
-  private func compare(
-    _ left: FilePath, _ right: FilePath, threads: Int = 2
-  ) throws -> ModelComparison {
-    try ModelComparison(
-      Checkpoint(left), Checkpoint(right), workers: Workers(count: threads), progress: { _ in })
-  }
-
-  private func pack(
-    _ source: FilePath, _ folder: TemporaryFolder, as name: String, scheme: String? = nil,
-    method: RoundingMethod = .roundToNearest
-  ) throws -> FilePath {
-    let path = folder.path.appending(name)
-    let recipe = try scheme.map {
-      Recipe(defaultFor: try #require(TensorEncoding(schemeName: $0)), method: method)
-    }
-    let plan = try PackingPlan(
-      CheckedCheckpoint(Checkpoint(source)), recipe: recipe, producer: "test")
-    _ = try Packing(plan, workers: Workers(count: 2)).run(
-      to: path, replacing: false, progress: { _ in })
-    return path
-  }
-
-  private func export(
-    _ source: FilePath, _ folder: TemporaryFolder, as name: String, dtype: DType = .f32
-  ) throws -> FilePath {
-    let path = folder.path.appending(name)
-    _ = try SafetensorsExport(
-      CheckedCheckpoint(Checkpoint(source)), dtype: dtype, shardByteCount: 1 << 17,
-      workers: Workers(count: 2)
-    ).run(to: path, replacing: false, progress: { _ in })
-    return path
-  }
-
-  private func verdicts(_ comparison: ModelComparison) -> Set<TensorComparison.Verdict> {
-    Set(comparison.tensors.map(\.verdict))
-  }
-
-  private func tensor(_ comparison: ModelComparison) throws -> TensorComparison {
-    try #require(comparison.tensors.first { $0.name == name })
-  }
-
-  /// The checkpoint with the bytes of one tensor changed.
-  private func changed(
-    _ folder: TemporaryFolder, as copy: String, _ change: (inout TinyTensor) -> Void
-  ) throws -> FilePath {
-    var tensors = checkpoint.tensors
-    let index = try #require(tensors.firstIndex { $0.name == name.text })
-    change(&tensors[index])
-    return try checkpoint.write(to: folder, as: copy, tensors: tensors)
-  }
+  private let scene = ComparedCheckpoints()
 
   // MARK: - The same
 
@@ -78,36 +20,36 @@ import Testing
   {
     try TemporaryFolder.with { folder in
       let source = try checkpoint.write(to: folder)
-      let packed = try pack(source, folder, as: "x.kiln")
-      let back = try export(packed, folder, as: "back")
+      let packed = try scene.pack(source, folder, as: "x.kiln")
+      let back = try scene.export(packed, folder, as: "back")
       for pair in [(source, packed), (packed, back), (source, back), (source, source)] {
-        let comparison = try compare(pair.0, pair.1)
-        #expect(comparison.isSame && verdicts(comparison) == [.identical])
+        let comparison = try scene.compare(pair.0, pair.1)
+        #expect(comparison.verdict == .identical && scene.verdicts(comparison) == [.identical])
         #expect(comparison.fileFindings == [])
       }
       guard checkpoint.dialect == .released else { return }
       let other = try checkpoint.inDialect(.transformers).write(
         to: folder, as: "other", configuration: checkpoint.configuration)
-      let comparison = try compare(source, other)
-      #expect(comparison.isSame && verdicts(comparison) == [.identical])
+      let comparison = try scene.compare(source, other)
+      #expect(comparison.verdict == .identical && scene.verdicts(comparison) == [.identical])
     }
   }
 
   @Test func `the same values in a wider type are equal`() throws {
     try TemporaryFolder.with { folder in
-      let source = try changed(folder, as: "source") { tensor in
+      let source = try scene.changed(folder, as: "source") { tensor in
         tensor.bytes.replaceSubrange(0..<6, with: [0xC1, 0x7F, 0x80, 0xFF, 0x00, 0x80])
       }
-      let wide = try changed(folder, as: "wide") { tensor in
+      let wide = try scene.changed(folder, as: "wide") { tensor in
         tensor.bytes.replaceSubrange(0..<6, with: [0xC0, 0xFF, 0x80, 0xFF, 0x00, 0x00])
         tensor.dtype = .f32
         tensor.bytes = stride(from: 0, to: tensor.bytes.count, by: 2).flatMap {
           [0, 0, tensor.bytes[$0], tensor.bytes[$0 + 1]]
         }
       }
-      let comparison = try compare(source, wide)
-      #expect(comparison.isSame && verdicts(comparison) == [.identical, .equal])
-      #expect(try tensor(comparison).verdict == .equal)
+      let comparison = try scene.compare(source, wide)
+      #expect(comparison.verdict == .equal && scene.verdicts(comparison) == [.identical, .equal])
+      #expect(try scene.tensor(comparison).verdict == .equal)
     }
   }
 
@@ -119,7 +61,7 @@ import Testing
   ) throws {
     try TemporaryFolder.with { folder in
       // Constant rows, rows of zeros, one outlier, extreme magnitudes, and numbers that are none.
-      let source = try changed(folder, as: "source") { tensor in
+      let source = try scene.changed(folder, as: "source") { tensor in
         func set(_ row: Int, _ value: (Int) -> Float) {
           for column in 0..<128 {
             let bits = BFloat16(value(column)).bitPattern.littleEndianBytes
@@ -134,42 +76,42 @@ import Testing
         set(4) { 0x1p-130 * (Float($0) / 64 - 1) }
         set(5) { $0 == 9 ? .nan : $0 == 90 ? -.infinity : Float($0) }
       }
-      let quantized = try pack(source, folder, as: "x.kiln", scheme: scheme, method: method)
-      let comparison = try compare(quantized, source)
-      #expect(comparison.isSame && verdicts(comparison) == [.identical, .withinBound])
+      let quantized = try scene.pack(source, folder, as: "x.kiln", scheme: scheme, method: method)
+      let comparison = try scene.compare(quantized, source)
+      #expect(comparison.verdict == .bound && comparison.rounded == .left)
+      #expect(comparison.roundedEncodings.contains(scheme))
+      #expect(scene.verdicts(comparison) == [.identical, .withinBound])
       #expect(comparison.tensors.allSatisfy { $0.tally.worstRatio <= 1 })
-      let changed = try tensor(comparison)
+      let changed = try scene.tensor(comparison)
       #expect(changed.tally.replacedCount == 2)
       #expect(changed.tally.worstRatio > 0.9)
       for threads in [1, 8] {
-        #expect(try compare(quantized, source, threads: threads).tensors == comparison.tensors)
+        let other = try scene.compare(quantized, source, threads: threads)
+        #expect(other.tensors == comparison.tensors)
       }
-      let back = try compare(source, quantized)
+      let back = try scene.compare(source, quantized)
       #expect(back.tensors.map(\.tally) == comparison.tensors.map(\.tally))
+      #expect(back.verdict == .bound && back.rounded == .right)
 
-      let exact = try compare(quantized, export(quantized, folder, as: "f32"))
-      #expect(exact.isSame && verdicts(exact) == [.identical, .equal])
-      let rounded = try compare(quantized, export(quantized, folder, as: "bf16", dtype: .bf16))
-      #expect(rounded.isSame)
-      let other = method == .search ? RoundingMethod.roundToNearest : .search
-      let second = try pack(source, folder, as: "y.kiln", scheme: scheme, method: other)
-      let third = try pack(source, folder, as: "z.kiln", scheme: "int8-g64", method: other)
-      #expect(try compare(quantized, second).isSame)
-      #expect(try compare(quantized, quantized).isSame)
-      // An infinity takes the last code of its group, which is another one in each scheme.
-      let different = try compare(quantized, third).tensors.filter { !$0.verdict.isSame }
-      #expect(different.allSatisfy { $0.name == name && $0.tally.differingCount == 1 })
+      let exact = try scene.compare(quantized, scene.export(quantized, folder, as: "f32"))
+      #expect(exact.verdict == .equal && scene.verdicts(exact) == [.identical, .equal])
+      // The codes are what is exact here: BF16 was rounded from their values.
+      let rounded = try scene.compare(
+        quantized, scene.export(quantized, folder, as: "bf16", dtype: .bf16))
+      #expect(rounded.verdict == .bound && rounded.rounded == .right)
+      #expect(rounded.roundedEncodings == ["bf16"])
     }
   }
 
   @Test func `float32 that was rounded to BF16 is within its bound`() throws {
     try TemporaryFolder.with { folder in
-      var wide = checkpoint
+      var wide = scene.checkpoint
       wide.dtype = .f32
       let source = try wide.write(to: folder)
-      let rounded = try pack(source, folder, as: "x.kiln", scheme: "bf16")
-      let comparison = try compare(source, rounded)
-      #expect(comparison.isSame && verdicts(comparison).contains(.withinBound))
+      let rounded = try scene.pack(source, folder, as: "x.kiln", scheme: "bf16")
+      let comparison = try scene.compare(source, rounded)
+      #expect(comparison.verdict == .bound && comparison.rounded == .right)
+      #expect(comparison.roundedEncodings == ["bf16"])
       #expect(comparison.tensors.allSatisfy { $0.tally.worstRatio <= 1 })
     }
   }
@@ -178,19 +120,21 @@ import Testing
 
   @Test func `one changed weight is found, with its place`() throws {
     try TemporaryFolder.with { folder in
-      let source = try checkpoint.write(to: folder)
+      let source = try scene.checkpoint.write(to: folder)
       let place = 128 * 3 + 17
-      let other = try changed(folder, as: "other") { $0.bytes[2 * place] ^= 1 }
-      let comparison = try compare(source, other)
-      let found = try tensor(comparison)
-      #expect(!comparison.isSame && comparison.tensors.count { !$0.verdict.isSame } == 1)
+      let other = try scene.changed(folder, as: "other") { $0.bytes[2 * place] ^= 1 }
+      let comparison = try scene.compare(source, other)
+      let found = try scene.tensor(comparison)
+      #expect(
+        comparison.verdict == .different
+          && comparison.tensors.count { $0.verdict.isDifference } == 1)
       #expect(found.verdict == .different && found.tally.differingCount == 1)
       #expect(found.position(of: try #require(found.tally.firstDiffering)) == [3, 17])
       #expect(found.tally.largestDifference > 0 && found.tally.largestDifferenceElement == place)
       // Against codes it takes more than half a step.
-      let quantized = try pack(source, folder, as: "x.kiln", scheme: "int8-g32")
-      let far = try changed(folder, as: "far") { $0.bytes[2 * place + 1] ^= 0x80 }
-      let beyond = try tensor(compare(quantized, far))
+      let quantized = try scene.pack(source, folder, as: "x.kiln", scheme: "int8-g32")
+      let far = try scene.changed(folder, as: "far") { $0.bytes[2 * place + 1] ^= 0x80 }
+      let beyond = try scene.tensor(scene.compare(quantized, far))
       #expect(beyond.verdict == .different && beyond.tally.firstDiffering == place)
       #expect(beyond.tally.worstRatio > 1)
     }
@@ -201,10 +145,10 @@ import Testing
     RoundingMethod.allCases.filter { !$0.needsCalibration })
   func `a changed code or scale is found`(scheme: String, method: RoundingMethod) throws {
     try TemporaryFolder.with { folder in
-      let source = try checkpoint.write(to: folder)
-      let sound = try pack(source, folder, as: "x.kiln", scheme: scheme, method: method)
+      let source = try scene.checkpoint.write(to: folder)
+      let sound = try scene.pack(source, folder, as: "x.kiln", scheme: scheme, method: method)
       let bytes = try folder.read("x.kiln")
-      let stored = try #require(Checkpoint(sound).storedTensors.first { $0.name == name })
+      let stored = try #require(Checkpoint(sound).storedTensors.first { $0.name == scene.name })
       let encoded = try #require(stored.inPlace)
       let start = encoded.region.range.lowerBound
       // The lowest bit of a code: one step. The lowest bits of an exponent: a factor of two.
@@ -213,10 +157,10 @@ import Testing
         damaged[start + place] ^= 1 << UInt8(bit)
         let path = try folder.write(damaged, as: "damaged.kiln")
         for other in [source, sound] {
-          let comparison = try compare(path, other)
-          let found = try tensor(comparison)
-          #expect(!comparison.isSame && found.verdict == .different, "byte \(place)")
-          #expect(comparison.tensors.count { !$0.verdict.isSame } == 1)
+          let comparison = try scene.compare(path, other)
+          let found = try scene.tensor(comparison)
+          #expect(comparison.verdict == .different && found.verdict == .different, "byte \(place)")
+          #expect(comparison.tensors.count { $0.verdict.isDifference } == 1)
           if bit == 0 { #expect(found.tally.differingCount == 1) }
         }
       }
@@ -225,42 +169,43 @@ import Testing
 
   @Test func `missing and extra tensors, other shapes and other types`() throws {
     try TemporaryFolder.with { folder in
-      let source = try checkpoint.write(to: folder)
-      var tensors = checkpoint.tensors.filter { $0.name != name.text }
+      let source = try scene.checkpoint.write(to: folder)
+      var tensors = scene.checkpoint.tensors.filter { $0.name != scene.name.text }
       let norm = try #require(tensors.firstIndex { $0.name == "model.norm.weight" })
       tensors[norm].shape = [2, 64]
       tensors.append(TinyTensor(name: "a", dtype: .u8, shape: [3], bytes: [1, 2, 3]))
-      let other = try checkpoint.write(to: folder, as: "other", tensors: tensors)
-      let comparison = try compare(source, other)
-      let found = comparison.tensors.filter { !$0.verdict.isSame }
+      let other = try scene.checkpoint.write(to: folder, as: "other", tensors: tensors)
+      let comparison = try scene.compare(source, other)
+      let found = comparison.tensors.filter { $0.verdict.isDifference }
       #expect(found.map(\.verdict) == [.extra, .shape, .missing])
-      #expect(found.map(\.name) == [name, "model.norm.weight", "a"])
+      #expect(found.map(\.name) == [scene.name, "model.norm.weight", "a"])
       tensors[tensors.count - 1].bytes[1] = 7
-      let third = try checkpoint.write(to: folder, as: "third", tensors: tensors)
-      let bytes = try #require(compare(other, third).tensors.first { $0.name == "a" })
+      let third = try scene.checkpoint.write(to: folder, as: "third", tensors: tensors)
+      let bytes = try #require(scene.compare(other, third).tensors.first { $0.name == "a" })
       #expect(bytes.verdict == .different && bytes.tally.firstDiffering == 1)
       tensors[tensors.count - 1].dtype = .i8
-      let fourth = try checkpoint.write(to: folder, as: "fourth", tensors: tensors)
-      let types = try #require(compare(third, fourth).tensors.first { $0.name == "a" })
+      let fourth = try scene.checkpoint.write(to: folder, as: "fourth", tensors: tensors)
+      let types = try #require(scene.compare(third, fourth).tensors.first { $0.name == "a" })
       #expect(types.verdict == .different && types.tally.differingCount == 3)
     }
   }
 
   @Test func `configuration by meaning, tokenizer by bytes`() throws {
     try TemporaryFolder.with { folder in
-      let source = try checkpoint.write(to: folder)
-      guard case .object(var members) = checkpoint.configuration else { return }
+      let source = try scene.checkpoint.write(to: folder)
+      guard case .object(var members) = scene.checkpoint.configuration else { return }
       members.reverse()
-      let same = try checkpoint.write(to: folder, as: "same", configuration: .object(members))
-      #expect(try compare(source, same).isSame)
+      let same = try scene.checkpoint.write(to: folder, as: "same", configuration: .object(members))
+      #expect(try scene.compare(source, same).verdict == .identical)
       members.removeAll { $0.key == "hidden_act" || $0.key == "hidden_size" }
       members.append(JSONMember(key: "hidden_size", value: 129))
       members.append(JSONMember(key: "new", value: [1, 2]))
-      let other = try checkpoint.write(to: folder, as: "other", configuration: .object(members))
+      let other = try scene.checkpoint.write(
+        to: folder, as: "other", configuration: .object(members))
       try folder.write("aQ== 1\n", as: "other/tiktoken.model")
       try folder.write("{}", as: "other/tokenizer.json")
-      let comparison = try compare(source, other)
-      #expect(!comparison.isSame && verdicts(comparison) == [.identical])
+      let comparison = try scene.compare(source, other)
+      #expect(comparison.verdict == .different && scene.verdicts(comparison) == [.identical])
       let findings = comparison.fileFindings.map { "\($0.subject) \($0.problem)" }
       #expect(findings.contains("config.json \"hidden_size\" is 128, against 129"))
       #expect(findings.contains("config.json \"new\" is missing, against [1,2]"))

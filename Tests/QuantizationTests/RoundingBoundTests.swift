@@ -9,9 +9,9 @@ import Testing
 @Suite struct RoundingBoundTests {
   /// The distance that is permitted for one element, from the bounds for groups.
   private func limit(
-    _ rows: QuantizedRows, _ values: [Float], _ index: Int, knowsWeights: Bool
+    _ rows: QuantizedRows, _ values: [Float], _ index: Int
   ) -> Float {
-    let bound = RoundingBound(bits: rows.bits, groupLength: rows.groupLength)
+    let bound = RoundingBound(bits: rows.bits)
     let group = index / rows.groupLength
     let range = group * rows.groupLength..<(group + 1) * rows.groupLength
     let (scale, value) = (rows.scales[group], values[index])
@@ -20,15 +20,12 @@ import Testing
     guard abs(rows.values[index]) > abs(value), value != 0,
       bound.isLast(value, scale: scale.floatValue)
     else { return rounding }
-    let clipping =
-      knowsWeights
-      ? bound.clipping(weights: rows.values.span, in: range, scale: scale)
-      : bound.clipping(scale: scale)
+    let clipping = bound.clipping(weights: rows.values.span, in: range, scale: scale)
     return max(rounding, clipping.distance(beyond: value))
   }
 
   private func expectBound(_ rows: QuantizedRows, _ comment: Comment) {
-    let bound = RoundingBound(bits: rows.bits, groupLength: rows.groupLength)
+    let bound = RoundingBound(bits: rows.bits)
     let values = rows.dequantized
     for (index, value) in values.enumerated() {
       let weight = rows.values[index]
@@ -38,11 +35,9 @@ import Testing
         continue
       }
       let distance = abs(Double(weight) - Double(value))
-      for knowsWeights in [true, false] {
-        let limit = Double(limit(rows, values, index, knowsWeights: knowsWeights))
-        if !(distance <= limit) {
-          Issue.record("\(comment) \(index): \(weight) as \(value), permitted \(limit)")
-        }
+      let limit = Double(limit(rows, values, index))
+      if !(distance <= limit) {
+        Issue.record("\(comment) \(index): \(weight) as \(value), permitted \(limit)")
       }
     }
   }
@@ -100,14 +95,14 @@ import Testing
         values[index] = Float(other) * scale
         let isTie = abs(abs(weights[index] / scale - Float(code)) - 0.5) < 1e-3
         let distance = abs(weights[index] - values[index])
-        #expect(isTie || distance > limit(rows, values, index, knowsWeights: true))
+        #expect(isTie || distance > limit(rows, values, index))
         values[index] = value
       }
     }
   }
 
   @Test func `rounding to nearest clips next to nothing, and a searched scale is told from it`() {
-    let bound = RoundingBound(bits: 4, groupLength: 32)
+    let bound = RoundingBound(bits: 4)
     let weights = (0..<32).map { Float($0) - 16 }
     let nearest = CodeRange(bits: 4).nearestScale(largestMagnitude: 16)
     let clipping = bound.clipping(weights: weights.span, in: 0..<32, scale: nearest)

@@ -2,111 +2,120 @@
 
 import Checkpoints
 import JSON
+import KimiLinear
 import TensorCore
 
-/// Where the configuration and the tokenizer of two checkpoints differ.
+/// Where the configuration, the tokenizer and the other files of two checkpoints differ.
 struct FileComparison {
-  /// Differences, one for each key of `config.json` and each file of the tokenizer.
+  /// Differences of what the model is: one for each key of a document, each file of the tokenizer.
   private(set) var findings: [Verification.Finding] = []
+  /// Differences that do not make another model: keys about the file, line ends, other files.
+  private(set) var notes: [Verification.Finding] = []
+  /// Whether configuration and tokenizer say the same in every key.
+  private(set) var isIdentical = true
 
-  /// Differences of one document that are listed, before the rest is only counted.
-  private static let maximumListed = 20
+  private let left: Checkpoint
+  private let right: Checkpoint
+  private static let configuration = "config.json"
 
   init(_ left: Checkpoint, _ right: Checkpoint) {
-    let configuration = "config.json"
-    let names = Set((left.files + right.files).map(\.name)).filter {
-      $0 == configuration || Self.isOfTokenizer($0)
+    (self.left, self.right) = (left, right)
+    let names = Set((left.files + right.files).map(\.name)).sorted()
+    for name in names where name == Self.configuration || Self.isOfTokenizer(name) {
+      compare(name)
     }
-    for name in names.sorted() {
-      guard let leftFile = left.file(name), let rightFile = right.file(name) else {
-        let lacking = left.file(name) == nil ? left : right
-        // Beside a lone file of tensors there need not be anything.
-        if lacking.kind != .safetensors {
-          findings.append(
-            Verification.Finding(subject: name, problem: "is not in \(lacking.path)"))
-        }
-        continue
-      }
-      if leftFile.region.bytes.equals(rightFile.region.bytes) { continue }
-      let problems =
-        name == configuration ? Self.configurationProblems(left, right) : ["has other bytes"]
-      findings += problems.map { Verification.Finding(subject: name, problem: $0) }
+    if !names.contains(Self.configuration) {
+      note(Self.configuration, "not compared: neither checkpoint has one")
     }
+    noteOthers(names.filter { $0 != Self.configuration && !Self.isOfTokenizer($0) })
   }
 
   private static func isOfTokenizer(_ name: String) -> Bool {
     name.hasPrefix("tiktoken") || name.hasPrefix("tokeniz") || name == "special_tokens_map.json"
-      || name == "added_tokens.json"
+      || ["added_tokens.json", "vocab.json", "vocab.txt", "merges.txt"].contains(name)
   }
 
-  /// What the two documents say differently, whatever their order and spacing.
-  private static func configurationProblems(_ left: Checkpoint, _ right: Checkpoint) -> [String] {
-    do {
-      let (left, right) = (try left.configuration(), try right.configuration())
-      var differences = Differences()
-      compare(left.value ?? .null, right.value ?? .null, path: "", into: &differences)
-      return differences.listed
-        + (differences.unlisted == 0 ? [] : ["\(differences.unlisted) more differences"])
-    } catch {
-      return ["\(error)"]
+  // MARK: - What makes a model
+
+  private mutating func compare(_ name: String) {
+    guard let leftFile = left.file(name), let rightFile = right.file(name) else {
+      let lacking = left.file(name) == nil ? left : right
+      // A lone file of tensors may lie in a folder of its own.
+      if lacking.kind == .safetensors {
+        note(name, "not compared: \(lacking.path) has none")
+      } else {
+        find(name, "is not in \(lacking.path)")
+      }
+      return
+    }
+    if leftFile.region.bytes.equals(rightFile.region.bytes) { return }
+    if name.hasSuffix(".json"), let documents = DocumentComparison(name, left, right) {
+      take(documents, of: name)
+    } else if let lines = leftFile.lines, lines == rightFile.lines {
+      note(name, "differs in line ends alone")
+    } else {
+      find(name, "has other bytes")
     }
   }
 
-  /// What two documents say differently; a hostile one could fill the memory with it.
-  private struct Differences {
-    var listed: [String] = []
-    var unlisted = 0
-
-    mutating func append(_ difference: @autoclosure () -> String) {
-      if listed.count < maximumListed { listed.append(difference()) } else { unlisted += 1 }
+  private mutating func take(_ documents: DocumentComparison, of name: String) {
+    isIdentical = isIdentical && documents.isIdentical
+    let isOtherDialect = name == Self.configuration && haveSameConfiguration
+    for problem in documents.shared.lines { find(name, problem) }
+    for problem in documents.oneSided.lines {
+      if isOtherDialect { note(name, problem) } else { find(name, problem) }
     }
+    for problem in documents.layout.lines { note(name, "\(problem): says how it is stored") }
   }
 
-  private static func compare(
-    _ left: JSONValue, _ right: JSONValue, path: String, into problems: inout Differences
-  ) {
-    switch (left, right) {
-    case (.object(let leftMembers), .object(let rightMembers)):
-      let values = Dictionary(
-        rightMembers.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
-      let keys = Set(leftMembers.map(\.key))
-      let prefix = path.isEmpty ? "" : path + "."
-      for member in leftMembers {
-        let place = prefix + member.key.text
-        guard let other = values[member.key] else {
-          problems.append("\"\(place)\" is \(short(member.value)), against nothing")
-          continue
-        }
-        compare(member.value, other, path: place, into: &problems)
-      }
-      for member in rightMembers where !keys.contains(member.key) {
-        problems.append(
-          "\"\(prefix + member.key.text)\" is missing, against \(short(member.value))")
-      }
-    case (.array(let leftElements), .array(let rightElements))
-    where leftElements.count == rightElements.count:
-      for (index, pair) in zip(leftElements, rightElements).enumerated() {
-        compare(pair.0, pair.1, path: "\(path)[\(index)]", into: &problems)
-      }
-    case (.integer(let integer), .number(let number)), (.number(let number), .integer(let integer)):
-      if Double(integer) == number { return }
-      fallthrough
-    default:
-      if left != right {
-        problems.append("\"\(path)\" is \(short(left)), against \(short(right))")
-      }
-    }
+  /// Whether one configuration is written for transformers and the other as it was released, and both
+  /// describe the same architecture.
+  private var haveSameConfiguration: Bool {
+    guard let left = try? left.configuration(), let right = try? right.configuration(),
+      left["layer_types"].isPresent != right["layer_types"].isPresent,
+      let leftModel = try? ModelConfiguration(left), let rightModel = try? ModelConfiguration(right)
+    else { return false }
+    return leftModel == rightModel
   }
 
-  /// A value as it fits a line.
-  private static func short(_ value: JSONValue) -> String {
-    let text = String(decoding: JSONWriter.compact(value), as: UTF8.self)
-    return text.utf8.count <= 60 ? text : String(text.prefix(57)) + "..."
+  // MARK: - What does not
+
+  private mutating func noteOthers(_ names: [String]) {
+    let differing = names.filter { name in
+      guard let left = left.file(name), let right = right.file(name) else {
+        return true
+      }
+      return !left.region.bytes.equals(right.region.bytes)
+    }
+    guard let first = differing.first else { return }
+    let rest = differing.count == 1 ? "" : " and \(differing.count - 1) other files"
+    note(first + rest, "differ or are on one side only; not part of the verdict")
+  }
+
+  private mutating func find(_ subject: String, _ problem: String) {
+    findings.append(Verification.Finding(subject: subject, problem: problem))
+  }
+
+  private mutating func note(_ subject: String, _ problem: String) {
+    notes.append(Verification.Finding(subject: subject, problem: problem))
   }
 }
 
 extension Checkpoint {
   fileprivate func file(_ name: String) -> AuxiliaryFile? {
     files.first { $0.name == name }
+  }
+}
+
+extension AuxiliaryFile {
+  /// Its lines without what ends them, and without empty ones; nil for a document, where line ends may be data.
+  fileprivate var lines: [ArraySlice<UInt8>]? {
+    guard name.hasSuffix(".model") || name.hasSuffix(".txt"),
+      region.byteCount <= Checkpoint.maximumParsedByteCount
+    else { return nil }
+    return region.bytes.copy().split(separator: UInt8(ascii: "\n")).compactMap { line in
+      let line = line.last == UInt8(ascii: "\r") ? line.dropLast() : line
+      return line.isEmpty ? nil : line
+    }
   }
 }

@@ -1,24 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Checkpoints
-import JSON
 package import TensorCore
 
-/// Whether two checkpoints hold the same model, told tensor by tensor under released names.
+/// How the models of two checkpoints relate, tensor by tensor under released names.
 ///
 /// Dialect, sharding and the order of tensors do not matter. Checksums are not looked at: that is what
 /// `Verification` does.
 package struct ModelComparison: Sendable {
+  /// How two models relate, from the strictest to the loosest.
+  package enum Verdict: String, CaseIterable, Comparable, Sendable {
+    /// Same encodings, same bytes of every tensor, same meaning of configuration and tokenizer.
+    case identical
+    /// Same values of every tensor, in other encodings or another layout.
+    case equal
+    /// One side is a rounding of the other: every value is within the bound of its scheme, and at least one
+    /// tensor was rounded.
+    case bound
+    /// Anything else.
+    case different
+
+    package static func < (left: Verdict, right: Verdict) -> Bool {
+      let places = (allCases.firstIndex(of: left), allCases.firstIndex(of: right))
+      return places.0 ?? 0 < places.1 ?? 0
+    }
+  }
+
   /// All tensors: those of the first checkpoint in its order, then those that only the other one has.
-  package private(set) var tensors: [TensorComparison] = []
+  package let tensors: [TensorComparison]
   /// Differences of configuration and tokenizer.
   package let fileFindings: [Verification.Finding]
+  /// Differences of files that do not make another model, and files that could not be compared.
+  package let fileNotes: [Verification.Finding]
+  /// What all of it says together.
+  package let verdict: Verdict
+  /// The side that was rounded; nil unless the verdict is `bound`.
+  package let rounded: RoundedSides?
 
-  /// Whether both hold the same model, as far as what is stored in them permits.
-  package var isSame: Bool { fileFindings.isEmpty && tensors.allSatisfy(\.verdict.isSame) }
+  /// Whether the tensors alone would be within their bounds, but some of them are rounded on one side and
+  /// some on the other, so that neither model is a rounding of the other.
+  package var isRoundedOnBothSides: Bool {
+    verdict == .different && fileFindings.isEmpty
+      && !tensors.contains(where: \.verdict.isDifference)
+  }
 
-  /// Runs of elements that are compared together, between two reports of progress.
-  private static let runsPerBatch = 32
+  /// Encodings of the tensors that were rounded, by name; none unless the verdict is `bound`.
+  package var roundedEncodings: [String] {
+    guard let rounded else { return [] }
+    let names = tensors.compactMap { tensor -> String? in
+      guard tensor.verdict == .withinBound else { return nil }
+      return (rounded == .left ? tensor.left : tensor.right)?.encoding.description
+    }
+    return Set(names).sorted()
+  }
 
   /// Compares two checkpoints in one pass over both.
   ///
@@ -32,110 +66,34 @@ package struct ModelComparison: Sendable {
   package init(
     _ left: Checkpoint, _ right: Checkpoint, workers: Workers, progress: Progress.Handler
   ) throws {
-    fileFindings = FileComparison(left, right).findings
-    let (leftTensors, rightTensors) = (try ModelTensors(left), try ModelTensors(right))
-    let isCalibrated = left.calibration != .null || right.calibration != .null
-    var candidates = leftTensors.tensors.map {
-      Candidate(
-        name: $0.name, left: $0, right: rightTensors[$0.name], isCalibrated: isCalibrated)
-    }
-    for stored in rightTensors.tensors where leftTensors[stored.name] == nil {
-      candidates.append(
-        Candidate(name: stored.name, left: nil, right: stored, isCalibrated: isCalibrated))
-    }
-    tensors = try Self.compare(candidates, workers: workers, progress: progress)
+    let files = FileComparison(left, right)
+    let pairs = try ComparedTensors(left, right)
+    let tensors = try pairs.compare(workers: workers, progress: progress)
     for file in left.dataFiles + right.dataFiles { try file.checkSize() }
+    (fileFindings, fileNotes) = (files.findings, files.notes + pairs.notes)
+    self.tensors = tensors
+    let isIdentical = files.isIdentical && pairs.notes.isEmpty
+    (verdict, rounded) = Self.conclude(
+      tensors, differs: !files.findings.isEmpty, isIdentical: isIdentical)
   }
 
-  /// What a name stands for.
-  private struct Candidate {
-    let name: ExactString
-    let left: StoredTensor?
-    let right: StoredTensor?
-    /// Whether a calibration chose the codes of either checkpoint.
-    let isCalibrated: Bool
-
-    /// Both sides with their bytes, if there is anything to compare.
-    func pair(workers: Workers) throws -> TensorPair? {
-      guard let left, let right, Self.isSame(left.shape, right.shape) else { return nil }
-      return TensorPair(
-        left: try left.load(workers: workers), right: try right.load(workers: workers),
-        isCalibrated: isCalibrated)
+  private static func conclude(
+    _ tensors: [TensorComparison], differs: Bool, isIdentical: Bool
+  ) -> (Verdict, rounded: RoundedSides?) {
+    if differs || tensors.contains(where: \.verdict.isDifference) { return (.different, nil) }
+    let rounded = tensors.filter { $0.verdict == .withinBound }
+    guard let first = rounded.first else {
+      let isIdentical = isIdentical && tensors.allSatisfy { $0.verdict == .identical }
+      return (isIdentical ? .identical : .equal, nil)
     }
-
-    var byteCount: Int { (left?.byteCount ?? 0) + (right?.byteCount ?? 0) }
-
-    /// Dimensions of 1 do not count: dialects write `A_log` as `[1, 1, H, 1]` and as `[H]`.
-    private static func isSame(_ left: TensorShape, _ right: TensorShape) -> Bool {
-      left.dimensions.filter { $0 != 1 } == right.dimensions.filter { $0 != 1 }
+    // One side has to be the rounding of the other in every tensor.
+    let sides = rounded.reduce([.left, .right] as RoundedSides) { $0.intersection($1.rounded) }
+    switch sides {
+    case []: return (.different, nil)
+    case [.left, .right]:
+      // Codes, and BF16 that is exactly what they give: that is the closer of two descriptions.
+      return (.bound, first.left?.encoding.isQuantized == true ? .right : .left)
+    default: return (.bound, sides)
     }
-
-    func result(_ tally: ComparisonTally) -> TensorComparison {
-      let verdict: TensorComparison.Verdict =
-        switch (left, right) {
-        case (nil, _): .missing
-        case (_, nil): .extra
-        case (let left?, let right?):
-          Self.isSame(left.shape, right.shape)
-            ? tally.verdict(sameEncoding: left.encoding == right.encoding) : .shape
-        }
-      return TensorComparison(
-        name: name, left: Self.side(left), right: Self.side(right), verdict: verdict,
-        tally: tally)
-    }
-
-    private static func side(_ tensor: StoredTensor?) -> TensorComparison.Side? {
-      tensor.map { TensorComparison.Side(encoding: $0.encoding, shape: $0.shape) }
-    }
-  }
-
-  /// Elements of one pair, compared by one thread.
-  private struct Run {
-    let candidate: Int
-    let pair: TensorPair
-    let elements: Range<Int>
-  }
-
-  private static func compare(
-    _ candidates: [Candidate], workers: Workers, progress: Progress.Handler
-  ) throws -> [TensorComparison] {
-    let total = candidates.reduce(0) { $0 + $1.byteCount }
-    var tallies = [ComparisonTally](repeating: ComparisonTally(), count: candidates.count)
-    var completed = 0
-    var runs: [Run] = []
-
-    func work() {
-      let batch = runs
-      let results = workers.map(batch.count) { batch[$0].pair.compare(batch[$0].elements) }
-      for (run, result) in zip(batch, results) {
-        tallies[run.candidate].append(result)
-        run.pair.release(run.elements)
-      }
-      runs.removeAll(keepingCapacity: true)
-    }
-
-    for (index, candidate) in candidates.enumerated() {
-      if let pair = try candidate.pair(workers: workers) {
-        for start in stride(from: 0, to: pair.elementCount, by: pair.stepLength) {
-          let elements = start..<min(start + pair.stepLength, pair.elementCount)
-          runs.append(Run(candidate: index, pair: pair, elements: elements))
-          guard runs.count == runsPerBatch else { continue }
-          work()
-          let share = Double(elements.upperBound) / Double(pair.elementCount)
-          progress(
-            Progress(
-              activity: "compare", detail: candidate.name.text,
-              completed: completed + Int(Double(candidate.byteCount) * share), total: total,
-              unit: .bytes))
-        }
-      }
-      completed += candidate.byteCount
-    }
-    work()
-    progress(
-      Progress(
-        activity: "compare", detail: candidates.last?.name.text ?? "", completed: total,
-        total: total, unit: .bytes))
-    return zip(candidates, tallies).map { $0.result($1) }
   }
 }

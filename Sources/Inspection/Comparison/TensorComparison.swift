@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Checkpoints
 package import TensorCore
 
 /// How a tensor of one checkpoint relates to the tensor of that name in another.
@@ -10,9 +11,10 @@ package struct TensorComparison: Sendable, Equatable {
     case identical
     /// The same values: two NaN are the same, and so are 0 and -0.
     case equal
-    /// Rounded, and every value within what rounding permits (`Docs/Numerics.md`).
+    /// One side was rounded from the other, and every value is within what its scheme permits
+    /// (`Docs/Numerics.md`).
     case withinBound = "within_bound"
-    /// Some values are not.
+    /// Some values are further apart, or differ in a tensor that is never rounded.
     case different
     /// Other dimensions; values are not compared.
     case shape
@@ -21,11 +23,11 @@ package struct TensorComparison: Sendable, Equatable {
     /// Only the first checkpoint has it.
     case extra
 
-    /// Whether both checkpoints may hold the same model.
-    package var isSame: Bool {
+    /// Whether the tensor alone makes the checkpoints differ.
+    package var isDifference: Bool {
       switch self {
-      case .identical, .equal, .withinBound: true
-      case .different, .shape, .missing, .extra: false
+      case .identical, .equal, .withinBound: false
+      case .different, .shape, .missing, .extra: true
       }
     }
   }
@@ -38,12 +40,16 @@ package struct TensorComparison: Sendable, Equatable {
 
   /// Its name in the released dialect.
   package let name: ExactString
+  /// What it does in the model.
+  package let role: TensorRole
   /// In the first checkpoint.
   package let left: Side?
   /// In the other one.
   package let right: Side?
   /// What was found.
   package let verdict: Verdict
+  /// Which sides can be a rounding of the other; none unless the verdict is `withinBound`.
+  package let rounded: RoundedSides
   /// What was measured.
   package let tally: ComparisonTally
 
@@ -79,6 +85,8 @@ package struct ComparisonTally: Sendable, Equatable {
   /// The largest distance in units of what is permitted, where something is; at most 1 unless elements
   /// differ.
   package var worstRatio = 0.0
+  /// Whether the plain elements are what the values of codes give in BF16.
+  package var isRoundedFromCodes = true
 
   /// Nothing yet.
   package init() {}
@@ -95,6 +103,7 @@ package struct ComparisonTally: Sendable, Equatable {
       largestDifferenceElement = other.largestDifferenceElement
     }
     worstRatio = max(worstRatio, other.worstRatio)
+    isRoundedFromCodes = isRoundedFromCodes && other.isRoundedFromCodes
   }
 
   /// Counts a pair of unequal finite values.

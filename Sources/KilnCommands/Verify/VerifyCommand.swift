@@ -17,12 +17,18 @@ struct Verify: ParsableCommand {
       EXAMPLES
         kiln verify model.kiln
         kiln verify checkpoint/ --json
-        kiln verify model.kiln --against checkpoint/
+        kiln verify model.kiln --against checkpoint/ --require identical
+        kiln verify int4.kiln --against checkpoint/ --require bound
 
       Reads every byte. Exit code 0 if all is well, 2 if something is damaged.
-      With --against, tells instead whether both hold the same model, tensor by
-      tensor: identical, equal, within what rounding permits, or different. Exit
-      code 2 if they differ.
+
+      With --against, compares two models instead, tensor by tensor. The verdicts:
+        identical  same encodings, bytes, configuration and tokenizer
+        equal      same values, in another encoding or layout
+        bound      one is a rounding of the other: quantized values within the bound
+                   of their scheme, all others equal
+        different  anything else
+      Exit code 0 if the verdict is at least what --require asks for, else 2.
       """)
 
   @OptionGroup var model: ModelArgument
@@ -34,7 +40,19 @@ struct Verify: ParsableCommand {
     completion: .file(), transform: { FilePath($0) })
   var against: FilePath?
 
+  @Option(
+    help: ArgumentHelp(
+      "With --against, the loosest verdict to accept: identical, equal or bound.",
+      discussion: "Default: equal.", valueName: "verdict"))
+  var require: RequiredVerdict?
+
   @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    if require != nil, against == nil {
+      throw ValidationError("--require needs --against")
+    }
+  }
 
   func run() throws {
     if let against {
@@ -54,9 +72,11 @@ struct Verify: ParsableCommand {
     let comparison = try ModelComparison(
       left, right, workers: common.workers, progress: printer.show)
     printer.finish()
-    let report = ComparisonReport(comparison, left: model.model, right: other)
+    let report = ComparisonReport(
+      comparison: comparison, left: model.model, right: other,
+      required: (require ?? .equal).verdict)
     try common.print(report.report)
-    guard comparison.isSame else {
+    guard report.isMet else {
       StandardError.print(report.problem.asOneLine)
       throw ExitCode(ExitStatus.checkFailed.rawValue)
     }
@@ -78,7 +98,8 @@ struct Verify: ParsableCommand {
     printer.finish()
     common.warn(verification.model?.unknownWarnings ?? [])
     try report(
-      verification.findings + tokenizerFindings(checkpoint, verification.model),
+      verification.fileFindings + verification.modelFindings
+        + tokenizerFindings(checkpoint, verification.model) + verification.tensorFindings,
       tensors: verification.tensorCount, bytes: verification.byteCount)
   }
 
@@ -103,7 +124,7 @@ struct Verify: ParsableCommand {
         Note(
           "\(model.model.string.asOneLine): sound, \(Quantities.grouped(tensors)) tensors,"
             + " \(Quantities.bytes(bytes))", tone: .good)
-      ] : findings.map { Note("\($0.subject): \($0.problem)", tone: .bad) }
+      ] : FindingList.lines(findings) { Note("\($0.subject): \($0.problem)", tone: .bad) }
     try common.print(
       Report([
         .fields(
@@ -124,6 +145,22 @@ struct Verify: ParsableCommand {
         "kiln: \(model.model): \(findings.count) \(findings.count == 1 ? "finding" : "findings")"
           .asOneLine)
       throw ExitCode(ExitStatus.checkFailed.rawValue)
+    }
+  }
+}
+
+/// What `--require` can ask for.
+enum RequiredVerdict: String, CaseIterable, ExpressibleByArgument {
+  case identical
+  case equal
+  case bound
+
+  /// The loosest verdict that meets it.
+  var verdict: ModelComparison.Verdict {
+    switch self {
+    case .identical: .identical
+    case .equal: .equal
+    case .bound: .bound
     }
   }
 }
