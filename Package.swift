@@ -130,7 +130,7 @@ let package = Package(
       name: "KilnCommands",
       dependencies: [
         "Benchmarking",
-        "TensorCore", "JSON", "Compression", "Checkpoints", "Tokenization", "Kernels",
+        "TensorCore", "JSON", "Compression", "KilnFormat", "Checkpoints", "Tokenization", "Kernels",
         "Quantization",
         "KimiLinear", "Evaluation", "Inspection", "Calibration", "Conversion", "Reports",
         "Safetensors", argumentParser, system,

@@ -6,37 +6,12 @@ import TensorCore
 
 /// The sizes of a model: what it has, what a token uses, what a token costs to remember.
 package struct ModelSummary: Sendable {
-  /// The tensors of one role, or of one encoding.
-  package struct Share: Sendable, Equatable {
-    package fileprivate(set) var tensorCount = 0
-    package fileprivate(set) var parameterCount = 0
-    package fileprivate(set) var byteCount = 0
-
-    /// Bits for each parameter, as they are stored.
-    package var bitsPerWeight: Double {
-      parameterCount == 0 ? 0 : Double(byteCount) * 8 / Double(parameterCount)
-    }
-
-    fileprivate mutating func add(_ tensor: StoredTensor) {
-      tensorCount += 1
-      parameterCount += tensor.shape.elementCount
-      byteCount += tensor.storedByteCount
-    }
-
-    fileprivate static func + (left: Share, right: Share) -> Share {
-      Share(
-        tensorCount: left.tensorCount + right.tensorCount,
-        parameterCount: left.parameterCount + right.parameterCount,
-        byteCount: left.byteCount + right.byteCount)
-    }
-  }
-
   /// All tensors.
-  package let total: Share
+  package let total: TensorShare
   /// By role, in the order of `TensorRole`; roles without tensors are left out.
-  package let byRole: [(role: TensorRole, share: Share, encodings: [String])]
+  package let byRole: [(role: TensorRole, share: TensorShare, encodings: [String])]
   /// By encoding, the largest first.
-  package let byEncoding: [(encoding: String, share: Share)]
+  package let byEncoding: [(encoding: String, share: TensorShare)]
   /// Parameters that take part in computing one token: all but the embedding, of which one row
   /// is read, and the routed experts that it does not go to.
   package let activeParameterCount: Int
@@ -47,13 +22,13 @@ package struct ModelSummary: Sendable {
 
   /// The sizes of a checkpoint.
   package init(_ checked: CheckedCheckpoint) {
-    var roles: [TensorRole: [TensorEncoding: Share]] = [:]
+    var roles: [TensorRole: [TensorEncoding: TensorShare]] = [:]
     for stored in checked.tensors.tensors {
       let role = checked.role(of: stored.name)
-      roles[role, default: [:]][stored.encoding, default: Share()].add(stored)
+      roles[role, default: [:]][stored.encoding, default: TensorShare()].add(stored)
     }
-    let shares = roles.mapValues { $0.values.reduce(Share(), +) }
-    total = shares.values.reduce(Share(), +)
+    let shares = roles.mapValues { $0.values.reduce(TensorShare(), +) }
+    total = shares.values.reduce(TensorShare(), +)
     byRole = TensorRole.allCases.compactMap { role in
       guard let share = shares[role], let encodings = roles[role]?.keys else { return nil }
       return (role, share, encodings.map(\.description).sorted())

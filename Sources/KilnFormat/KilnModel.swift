@@ -80,6 +80,29 @@ public struct KilnModel: Sendable {
     self.shardOfTensor = shardOfTensor
   }
 
+  /// Some shards of a model, in any order, for looking at: others may be missing.
+  ///
+  /// - Parameters:
+  ///   - files: At least one.
+  ///   - folder: Where they are, for errors.
+  /// - Throws: `KilnFormatError` if they do not belong together, or there are no files.
+  package init(present files: [KilnFile], folder: FilePath) throws(KilnFormatError) {
+    func number(_ file: KilnFile) -> Int { file.header.shard?.number ?? 0 }
+    let ordered = files.sorted { number($0) < number($1) }
+    guard let first = ordered.first else { throw .header(folder, problem: "holds no shard") }
+    guard ordered.allSatisfy({ $0.header.shard?.set == first.header.shard?.set }) else {
+      throw .header(folder, problem: "holds .kiln files that are not shards of one model")
+    }
+    var header = first.header
+    header.tensors = ordered.flatMap(\.header.tensors)
+    header.assemblies = []
+    self.header = header
+    shards = ordered
+    shardOfTensor = ordered.indices.flatMap { index in
+      [Int](repeating: index, count: ordered[index].header.tensors.count)
+    }
+  }
+
   /// The file that holds a tensor, by its place in the header.
   public func file(ofTensor index: Int) -> KilnFile { shards[shardOfTensor[index]] }
 

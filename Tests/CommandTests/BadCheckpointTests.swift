@@ -126,7 +126,7 @@ extension Damage {
     },
     Damage(
       testDescription: "no config.json", code: Code.missingInput, names: ["config.json"],
-      commands: modelCommands
+      commands: ["convert", "quantize", "perplexity"]
     ) { try FileManager.default.removeItem(at: $0.url("model/config.json")) },
     Damage(
       testDescription: "no tiktoken.model", code: Code.missingInput, names: ["tiktoken.model"],
@@ -176,7 +176,7 @@ struct BadCheckpointTests {
   func loneFile() throws {
     let scratch = try Scratch()
     try scratch.link(Fixture.nano.appendingPathComponent("model.safetensors"), as: "weights")
-    let result = try expectSuccess(["inspect", scratch.path("weights")])
+    let result = try expectSuccess(["inspect", scratch.path("weights"), "--tensors"])
     #expect(result.text.contains("model.layers.0.self_attn.A_log"))
     try expectFailure(
       ["convert", "weights", "out.kiln"], Code.missingInput, naming: "config.json", in: scratch)

@@ -110,8 +110,11 @@ struct PackedOutputTests {
     #expect(try perplexity("shards") == perplexity("whole.kiln"))
     // One file alone, one too few, and numbers that there are not.
     try expectFailure(
-      ["inspect", "shards/\(names[1])"], Code.badData, naming: "shard 2 of \(names.count)",
-      in: scratch)
+      ["tokenize", "shards/\(names[1])", "--text", "text.txt"], Code.badData,
+      naming: "shard 2 of \(names.count)", in: scratch)
+    let shard = try expectSuccess(["inspect", "shards/\(names[1])", "--json"], in: scratch.folder)
+    #expect(try shard.json()["shards"] as? Int == 1)
+    #expect(try shard.json()["shard_count"] as? Int == names.count)
     try FileManager.default.removeItem(at: scratch.url("shards/\(names[1])"))
     try expectFailure(
       ["inspect", "shards"], Code.badData, naming: "shard 2 of \(names.count) is missing",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Calibration
-import Checkpoints
+package import Calibration
+package import Checkpoints
 import JSON
 import KilnFormat
 import Quantization
@@ -9,20 +9,26 @@ import SystemPackage
 import TensorCore
 
 /// What `calibration.json` says: which tokens of which text, for which model, and what was measured.
-struct CalibrationDescription: Equatable {
+package struct CalibrationDescription: Equatable {
   static let version = 1
   static let fileName = Checkpoint.savedCalibrationFileName
   static let tokens: ExactString = "tokens"
   /// Largest `calibration.json` that is parsed, in bytes: a model of 1,024 layers and 1,024 experts has less.
   static let maximumByteCount = 1 << 24
 
-  let model: ModelFingerprint
-  let textChecksum: UInt64
-  let textByteCount: Int
-  let context: Int
-  let seed: UInt64
-  let availableWindows: Int
-  let sensitivities: UnitSensitivities
+  /// The model that it was measured on.
+  package let model: ModelFingerprint
+  /// XXH3 of the whole text, and its length.
+  package let textChecksum: UInt64
+  package let textByteCount: Int
+  /// Tokens of a window.
+  package let context: Int
+  /// What chose the windows.
+  package let seed: UInt64
+  /// Windows that the text has.
+  package let availableWindows: Int
+  /// What was measured.
+  package let sensitivities: UnitSensitivities
 
   init(_ calibration: CalibrationText, of model: ModelFingerprint, _ measured: UnitSensitivities) {
     self.model = model
@@ -35,6 +41,22 @@ struct CalibrationDescription: Equatable {
   }
 
   // MARK: - Reading
+
+  /// Reads the `calibration.json` of a saved calibration.
+  ///
+  /// - Throws: `CheckpointError.missingFile`, `SavedCalibrationError` or a JSON error.
+  package init(in checkpoint: Checkpoint) throws {
+    guard let file = checkpoint.files.first(where: { $0.name == Self.fileName }) else {
+      throw CheckpointError.missingFile(checkpoint.path, name: Self.fileName)
+    }
+    guard file.region.byteCount <= Self.maximumByteCount else {
+      throw SavedCalibrationError.malformed(
+        checkpoint.path,
+        problem: "\(Self.fileName) has \(file.region.byteCount) bytes, expected at most"
+          + " \(Self.maximumByteCount)")
+    }
+    try self.init(parsing: file.region.bytes.copy(), path: checkpoint.path)
+  }
 
   /// Reads `calibration.json`.
   ///

@@ -33,7 +33,7 @@ package struct SavedCalibration: Sendable {
     if let padding = checkpoint.packed?.firstDamagedPadding {
       throw SavedCalibrationError.damaged(path, part: "padding at byte \(padding)")
     }
-    let description = try Self.description(in: checkpoint)
+    let description = try CalibrationDescription(in: checkpoint)
     guard description.model == (try ModelFingerprint(model, workers: workers)) else {
       throw SavedCalibrationError.otherModel(path, model: model.checkpoint.path.string)
     }
@@ -61,21 +61,6 @@ package struct SavedCalibration: Sendable {
     text = CalibrationText(
       checksum: description.textChecksum, byteCount: description.textByteCount, sample: sample,
       sensitivities: description.sensitivities)
-  }
-
-  private static func description(in checkpoint: Checkpoint) throws -> CalibrationDescription {
-    let name = CalibrationDescription.fileName
-    guard let file = checkpoint.files.first(where: { $0.name == name }) else {
-      throw CheckpointError.missingFile(checkpoint.path, name: name)
-    }
-    guard file.region.byteCount <= CalibrationDescription.maximumByteCount else {
-      throw SavedCalibrationError.malformed(
-        checkpoint.path,
-        problem: "\(name) has \(file.region.byteCount) bytes, expected at most"
-          + " \(CalibrationDescription.maximumByteCount)")
-    }
-    return try CalibrationDescription(
-      parsing: file.region.bytes.copy(), path: checkpoint.path)
   }
 
   private static func tokens(in checkpoint: Checkpoint) throws -> [Int] {

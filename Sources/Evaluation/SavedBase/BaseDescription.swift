@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
+package import Checkpoints
 import JSON
 import KilnFormat
 import SystemPackage
 import TensorCore
 
 /// What `base.json` says: which positions of which text the hidden states are for.
-struct BaseDescription: Equatable {
+package struct BaseDescription: Equatable {
   static let version = 1
   static let fileName = Checkpoint.savedBaseFileName
   static let hiddenStates: ExactString = "hidden_states"
@@ -15,11 +15,16 @@ struct BaseDescription: Equatable {
   /// Largest `base.json` that is parsed, in bytes.
   static let maximumByteCount = 1 << 16
 
-  let tokenCount: Int
-  let tokensChecksum: UInt64
-  let context: Int
-  let stride: Int
-  let scoring: TokenWindows.Scoring
+  /// Tokens of the text.
+  package let tokenCount: Int
+  /// XXH3 of their ids.
+  package let tokensChecksum: UInt64
+  /// Tokens of a window.
+  package let context: Int
+  /// Tokens between the starts of two windows.
+  package let stride: Int
+  /// Which positions of a window are scored.
+  package let scoring: TokenWindows.Scoring
 
   /// Describes a run.
   ///
@@ -32,6 +37,22 @@ struct BaseDescription: Equatable {
     context = windows.context
     stride = windows.stride
     scoring = windows.scoring
+  }
+
+  /// Reads the `base.json` of a saved base.
+  ///
+  /// - Throws: `CheckpointError.missingFile`, `BaseError` or a JSON error.
+  package init(in checkpoint: Checkpoint) throws {
+    guard let file = checkpoint.files.first(where: { $0.name == Self.fileName }) else {
+      throw CheckpointError.missingFile(checkpoint.path, name: Self.fileName)
+    }
+    guard file.region.byteCount <= Self.maximumByteCount else {
+      throw BaseError.malformed(
+        checkpoint.path,
+        problem: "\(Self.fileName) has \(file.region.byteCount) bytes, expected at most"
+          + " \(Self.maximumByteCount)")
+    }
+    try self.init(parsing: file.region.bytes.copy(), path: checkpoint.path)
   }
 
   /// Reads `base.json`.

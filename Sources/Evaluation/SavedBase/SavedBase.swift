@@ -33,7 +33,7 @@ package struct SavedBase: Sendable {
     path = checkpoint.path
     let integrity = PackedIntegrity(checkpoint)
     try integrity.checkFiles()
-    let description = try Self.description(in: checkpoint)
+    let description = try BaseDescription(in: checkpoint)
     try description.check(
       against: BaseDescription(tokens: tokens, windows: windows), path: checkpoint.path)
 
@@ -56,20 +56,6 @@ package struct SavedBase: Sendable {
     if let padding = checkpoint.packed?.firstDamagedPadding {
       throw BaseError.damaged(path, part: "padding at byte \(padding)")
     }
-  }
-
-  private static func description(in checkpoint: Checkpoint) throws -> BaseDescription {
-    let name = BaseDescription.fileName
-    guard let file = checkpoint.files.first(where: { $0.name == name }) else {
-      throw CheckpointError.missingFile(checkpoint.path, name: name)
-    }
-    guard file.region.byteCount <= BaseDescription.maximumByteCount else {
-      throw BaseError.malformed(
-        checkpoint.path,
-        problem: "\(name) has \(file.region.byteCount) bytes, expected at most"
-          + " \(BaseDescription.maximumByteCount)")
-    }
-    return try BaseDescription(parsing: file.region.bytes.copy(), path: checkpoint.path)
   }
 
   private static func matrix(

@@ -16,9 +16,14 @@ struct Inspect: ParsableCommand {
     discussion: """
       EXAMPLES
         kiln inspect checkpoint/
-        kiln inspect model.kiln --tensors --filter '*.layers.3.*'
-        kiln inspect checkpoint/ --stats --filter '*experts.0.*'
+        kiln inspect model.kiln --filter '*.layers.3.*'
+        kiln inspect checkpoint/ --role router,kda_gate --layer 0-3
+        kiln inspect checkpoint/ --sort absmax --limit 10
         kiln inspect model.kiln --json | jq .parameters
+
+      Any safetensors or .kiln file can be shown, of any model family, and folders of
+      which files are missing. What is foreign is shown by its tensors, with exit code
+      0; what is malformed or incomplete as well, with the code of the error.
       """,
     aliases: ["ls"])
 
@@ -30,51 +35,89 @@ struct Inspect: ParsableCommand {
   @Flag(help: "List every tensor with statistics of its values.")
   var stats = false
 
-  @Option(
-    help: ArgumentHelp(
-      "Only tensors whose name matches.",
-      discussion: "With * and ? a pattern for the whole name, else a part of it.",
-      valueName: "pattern"))
-  var filter: String?
+  @OptionGroup(title: "Tensors (each of these lists them)") var selection: SelectionOptions
 
   @OptionGroup var common: CommonOptions
 
-  func validate() throws {
-    if filter != nil, !tensors, !stats {
-      throw ValidationError("--filter needs --tensors or --stats")
-    }
-  }
+  /// Tensors of an unknown architecture that are listed without being asked for.
+  private static let shownWithoutRequest = 20
 
   func run() throws {
-    let checkpoint = try Checkpoint(model.model, workers: common.workers)
-    common.warn(checkpoint.warnings)
-    let checked = try describe(checkpoint)
-    if let checked { common.warn(checked.unknownWarnings) }
-    let listing = try TensorListing(
-      checkpoint, checked: checked, filter: filter, isListed: tensors || stats,
-      hasStatistics: stats, workers: common.workers, progress: common.progressPrinter())
-    if let filter, listing.isEmpty { common.warn(["no tensor matches \"\(filter)\""]) }
+    let inspected = try InspectedCheckpoint(model.model, workers: common.workers)
+    let checkpoint = inspected.checkpoint
+    common.warn(checkpoint.warnings + inspected.notes)
     var report = Report([.notes([header(checkpoint)])])
-    if let checked { report.append(Report(SummaryReport(checked).blocks)) }
-    if tensors || stats || checked == nil { report.append(.table(listing.table)) }
+    switch inspected.content {
+    case .model(let checked):
+      common.warn(checked.unknownWarnings)
+      report.append(Report(SummaryReport(checked).blocks))
+    case .savedBase(let base):
+      report.append(.facts(SavedResultReport(checkpoint: checkpoint).facts(base)))
+    case .savedCalibration(let calibration):
+      report.append(.facts(SavedResultReport(checkpoint: checkpoint).facts(calibration)))
+    case .tensors:
+      report.append(Report(ContentReport(inspected).blocks))
+    }
+    report.append(Report(try OriginReport(inspected: inspected).blocks()))
+    report.append(try list(inspected))
+    if let problem = inspected.problem {
+      report.append(.fields([JSONMember(key: "problem", value: .string(problem.description))]))
+    }
     try common.print(report)
+    if let problem = inspected.problem { throw problem }
   }
 
-  /// The checkpoint with its architecture; nil where there is none to be seen, but tensors to list.
-  private func describe(_ checkpoint: Checkpoint) throws -> CheckedCheckpoint? {
-    // A lone file of tensors need not have one, nor a saved base; a folder without is not complete.
-    if checkpoint.kind == .safetensors || checkpoint.isWithoutModel,
-      !checkpoint.hasFile("config.json")
-    {
-      return nil
+  // MARK: - Tensors
+
+  private func list(_ inspected: InspectedCheckpoint) throws -> Report {
+    let isAsked = tensors || stats || selection.isGiven
+    if case .model = inspected.content, !isAsked { return Report() }
+    let column = try selection.column()
+    let all = inspected.tensors
+    let listing = try TensorListing(
+      all,
+      TensorListing.Request(
+        selection: try selection.selection(), column: column, isReversed: selection.reverse,
+        limit: selection.limit, hasStatistics: stats || column?.isStatistic == true),
+      workers: common.workers, progress: common.progressPrinter())
+    if isAsked, listing.isEmpty { common.warn([emptyWarning(all)]) }
+    guard !isAsked else {
+      var report = Report([.table(listing.table())])
+      if listing.omittedCount > 0 {
+        report.append(
+          .notes([
+            Note(
+              "… and \(Quantities.grouped(listing.omittedCount)) more",
+              ["tensors_omitted": .integer(listing.omittedCount)])
+          ]))
+      }
+      return report
     }
-    do {
-      return try CheckedCheckpoint(checkpoint)
-    } catch let error as ModelError where checkpoint.kind == .safetensors {
-      // One shard of many beside its configuration: its tensors are of interest all the same.
-      common.warn(["\(error.description); only the tensors of this file are shown"])
-      return nil
+    var report = Report([
+      .table(listing.table(shownCount: Self.shownWithoutRequest, for: .people)),
+      .table(listing.table(for: .programs)),
+    ])
+    let rest = all.count - Self.shownWithoutRequest
+    if rest > 0 {
+      report.append(.notes([Note("… and \(Quantities.grouped(rest)) more; --tensors lists all")]))
     }
+    return report
+  }
+
+  /// Why nothing is listed, with what was probably meant.
+  private func emptyWarning(
+    _ tensors: [(stored: StoredTensor, role: TensorRole?)]
+  ) -> String {
+    guard let text = selection.filter, let filter = TensorFilter(text) else {
+      return "no tensor is of that role, layer and encoding"
+    }
+    let names = tensors.map(\.stored.name)
+    if names.contains(where: filter.matches) {
+      return "no tensor that matches \"\(text)\" is of that role, layer and encoding"
+    }
+    let hint =
+      filter.guess(among: names).map { "; did you mean \"\($0.piece)\", as in \($0.name)?" } ?? ""
+    return "no tensor matches \"\(text)\"\(hint)"
   }
 
   private func header(_ checkpoint: Checkpoint) -> Note {

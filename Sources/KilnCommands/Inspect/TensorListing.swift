@@ -3,88 +3,120 @@
 import Checkpoints
 import Inspection
 import JSON
-import Kernels
-import KimiLinear
-import Quantization
 import Reports
 import TensorCore
 
 /// The tensors of a checkpoint, with or without statistics.
 struct TensorListing {
-  private struct Row {
+  /// One tensor.
+  struct Row {
     let stored: StoredTensor
     let role: TensorRole?
+    let layer: Int?
     let statistics: TensorStatistics?
   }
 
-  /// Whether no tensor is listed.
-  let isEmpty: Bool
-  private let rows: [Row]
-  private let hasStatistics: Bool
-
-  /// - Parameters:
-  ///   - checkpoint: The checkpoint.
-  ///   - checked: The same, if it has a configuration; tensors then have their released names.
-  ///   - filter: Which tensors.
-  ///   - isListed: Whether there is anything to list.
-  ///   - hasStatistics: Whether values are read.
-  ///   - workers: Threads.
-  ///   - progress: Where progress is shown.
-  /// - Throws: `UsageError` for a bad filter, or what is wrong with a compressed tensor.
-  init(
-    _ checkpoint: Checkpoint, checked: CheckedCheckpoint?, filter: String?, isListed: Bool,
-    hasStatistics: Bool, workers: Workers, progress: ProgressPrinter
-  ) throws {
-    self.hasStatistics = hasStatistics
-    guard isListed || checked == nil else {
-      rows = []
-      isEmpty = true
-      return
-    }
-    let matches = try Self.matcher(filter)
-    // A packed file and a folder list the same names in the same order.
-    let tensors = (checked?.tensors.tensors ?? checkpoint.storedTensors).filter {
-      matches($0.name)
-    }
-    isEmpty = tensors.isEmpty
-    let total = tensors.reduce(0) { $0 + $1.storedByteCount }
-    var completed = 0
-    rows = try tensors.map { stored in
-      var statistics: TensorStatistics?
-      if hasStatistics {
-        statistics = TensorStatistics(
-          try stored.load(workers: workers), workers: workers)
-        completed += stored.storedByteCount
-        progress.show(
-          Progress(
-            activity: "inspect", detail: stored.name.text, completed: completed, total: total,
-            unit: .bytes))
-      }
-      return Row(stored: stored, role: checked?.role(of: stored.name), statistics: statistics)
-    }
-    progress.finish()
+  /// What is listed, and in which order.
+  struct Request {
+    var selection = TensorSelection()
+    var column: TensorColumn?
+    var isReversed = false
+    /// Rows that are listed, the others are counted; nil for all.
+    var limit: Int?
+    var hasStatistics = false
   }
 
-  private static func matcher(_ filter: String?) throws -> (ExactString) -> Bool {
-    guard let filter else { return { _ in true } }
-    guard filter.contains("*") || filter.contains("?") else {
-      return { name in name.text.contains(filter) }
+  private let rows: [Row]
+  /// Tensors that were asked for and are beyond the limit.
+  let omittedCount: Int
+  private let hasStatistics: Bool
+
+  /// Whether no tensor is listed.
+  var isEmpty: Bool { rows.isEmpty }
+
+  /// Reads what the request needs.
+  ///
+  /// - Parameters:
+  ///   - tensors: The tensors of the checkpoint with their roles, in its order.
+  ///   - request: What is listed.
+  ///   - workers: Threads.
+  ///   - progress: Where progress is shown.
+  /// - Throws: What is wrong with a compressed tensor.
+  init(
+    _ tensors: [(stored: StoredTensor, role: TensorRole?)], _ request: Request, workers: Workers,
+    progress: ProgressPrinter
+  ) throws {
+    hasStatistics = request.hasStatistics
+    let selected = tensors.filter { request.selection.includes($0.stored, role: $0.role) }
+    // Without an order by what is read, only what is shown has to be.
+    let isOrderedFirst = request.column?.isStatistic != true
+    func row(_ tensor: (stored: StoredTensor, role: TensorRole?), _ statistics: TensorStatistics?)
+      -> Row
+    {
+      Row(
+        stored: tensor.stored, role: tensor.role, layer: LayerNumber.of(tensor.stored.name),
+        statistics: statistics)
     }
-    guard let pattern = NamePattern(filter) else {
-      throw UsageError(
-        "--filter \"\(filter)\": \(NamePattern.problem(in: filter) ?? "bad pattern")")
+    var rows = selected.map { row($0, nil) }
+    if isOrderedFirst { rows = Self.ordered(rows, request).limited(to: request.limit) }
+    if hasStatistics {
+      rows = try Self.measured(rows, workers: workers, progress: progress)
+      if !isOrderedFirst { rows = Self.ordered(rows, request).limited(to: request.limit) }
     }
-    return pattern.matches
+    self.rows = rows
+    omittedCount = selected.count - rows.count
+  }
+
+  private static func measured(
+    _ rows: [Row], workers: Workers, progress: ProgressPrinter
+  ) throws -> [Row] {
+    let total = rows.reduce(0) { $0 + $1.stored.storedByteCount }
+    var completed = 0
+    let measured = try rows.map { row in
+      let statistics = TensorStatistics(try row.stored.load(workers: workers), workers: workers)
+      completed += row.stored.storedByteCount
+      progress.show(
+        Progress(
+          activity: "inspect", detail: row.stored.name.text, completed: completed, total: total,
+          unit: .bytes))
+      return Row(stored: row.stored, role: row.role, layer: row.layer, statistics: statistics)
+    }
+    progress.finish()
+    return measured
+  }
+
+  // MARK: - Order
+
+  private static func ordered(_ rows: [Row], _ request: Request) -> [Row] {
+    guard let column = request.column else {
+      return request.isReversed ? rows.reversed() : rows
+    }
+    let known = rows.indices.filter { rows[$0].hasValue(of: column) }
+    let unknown = rows.indices.filter { !rows[$0].hasValue(of: column) }
+    // Equal ones stay in the order of the checkpoint, and what has no value is last either way.
+    let sorted = known.sorted { left, right in
+      let (first, second) = request.isReversed ? (right, left) : (left, right)
+      if rows[first].precedes(rows[second], by: column) { return true }
+      return rows[second].precedes(rows[first], by: column) ? false : left < right
+    }
+    return (sorted + unknown).map { rows[$0] }
   }
 
   // MARK: - Table
 
   /// The tensors, one a row.
-  var table: ReportTable {
-    ReportTable("tensors", rows: rows, columns: hasStatistics ? statisticsColumns : plainColumns)
+  ///
+  /// - Parameters:
+  ///   - shownCount: Rows that people see; nil for all.
+  ///   - audience: Who sees it.
+  /// - Returns: The table.
+  func table(shownCount: Int? = nil, for audience: Audience = .everyone) -> ReportTable {
+    ReportTable(
+      "tensors", for: audience, rows: rows.limited(to: shownCount),
+      columns: hasStatistics ? Self.statisticsColumns : Self.plainColumns)
   }
 
-  private var name: TableColumn<Row> {
+  private static var name: TableColumn<Row> {
     .text("name", "tensor") { .text($0.stored.name.text) }
   }
 
@@ -94,18 +126,19 @@ struct TensorListing {
       text: row.stored.shape.description)
   }
 
-  private var plainColumns: [TableColumn<Row>] {
+  private static var plainColumns: [TableColumn<Row>] {
     [
       name,
-      .text("shape", "shape", importance: 1) { Self.shape($0) },
+      .text("shape", "shape", importance: 1) { shape($0) },
       .text("encoding", "encoding", importance: 1) { .text($0.stored.encoding.description) },
       .data("source_dtype") { .text($0.stored.sourceDType.rawValue) },
       .number("bytes", "bytes", importance: 1) { .count($0.stored.storedByteCount) },
       .text("role", "role", importance: 2) { .text($0.role?.rawValue) },
+      .data("layer") { .count($0.layer) },
     ]
   }
 
-  private var statisticsColumns: [TableColumn<Row>] {
+  private static var statisticsColumns: [TableColumn<Row>] {
     let group = "statistics"
     /// A figure over the finite values; missing where there are none.
     func figure(
@@ -117,11 +150,12 @@ struct TensorListing {
     }
     return [
       name,
-      .data("shape") { Self.shape($0) },
+      .data("shape") { shape($0) },
       .text("encoding", "encoding", importance: 1) { .text($0.stored.encoding.description) },
       .data("source_dtype") { .text($0.stored.sourceDType.rawValue) },
       .data("bytes") { .bytes($0.stored.storedByteCount) },
       .data("role") { .text($0.role?.rawValue) },
+      .data("layer") { .count($0.layer) },
       figure("min", importance: 4) { Double($0.minimum) },
       figure("max", importance: 4) { Double($0.maximum) },
       figure("mean", importance: 5) { $0.mean },
@@ -141,5 +175,59 @@ struct TensorListing {
         $0.statistics?.histogram
       },
     ]
+  }
+}
+
+extension TensorListing.Row {
+  /// The number of a column of numbers; nil where there is none.
+  private func number(_ column: TensorColumn) -> Double? {
+    switch column {
+    case .name, .role, .encoding: return nil
+    case .layer: return layer.map(Double.init)
+    case .bytes: return Double(stored.storedByteCount)
+    case .parameters: return Double(stored.shape.elementCount)
+    case .nan: return statistics.map { Double($0.nanCount) }
+    case .inf: return statistics.map { Double($0.infinityCount) }
+    case .zeros: return statistics.map { Double($0.zeroCount) }
+    case .min, .max, .mean, .std, .absmax, .outliers:
+      guard let statistics, statistics.finiteCount > 0 else { return nil }
+      switch column {
+      case .min: return Double(statistics.minimum)
+      case .max: return Double(statistics.maximum)
+      case .mean: return statistics.mean
+      case .std: return statistics.standardDeviation
+      case .absmax: return Double(statistics.largestMagnitude)
+      default: return statistics.outlierShare
+      }
+    }
+  }
+
+  /// The text of a column of text.
+  private func text(_ column: TensorColumn) -> ExactString? {
+    switch column {
+    case .name: stored.name
+    case .role: role.map { ExactString($0.rawValue) }
+    case .encoding: ExactString(stored.encoding.description)
+    default: nil
+    }
+  }
+
+  /// Whether there is something to order by.
+  fileprivate func hasValue(of column: TensorColumn) -> Bool {
+    text(column) != nil || number(column) != nil
+  }
+
+  /// Whether it comes before another one: names and layers rise, other numbers fall.
+  fileprivate func precedes(_ other: Self, by column: TensorColumn) -> Bool {
+    if let text = text(column), let otherText = other.text(column) { return text < otherText }
+    guard let number = number(column), let otherNumber = other.number(column) else { return false }
+    return column == .layer ? number < otherNumber : number > otherNumber
+  }
+}
+
+extension [TensorListing.Row] {
+  /// The first of them.
+  fileprivate func limited(to limit: Int?) -> [TensorListing.Row] {
+    limit.map { Array(prefix($0)) } ?? self
   }
 }
