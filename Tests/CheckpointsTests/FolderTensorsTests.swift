@@ -16,7 +16,9 @@ import Testing
   ) throws {
     try TemporaryFolder.with { folder in
       for file in files {
-        try folder.write(RawSafetensors.file(bytesOf: [(file, 3)]), as: "m/\(file)")
+        try folder.write(
+          RawSafetensors.file(bytesOf: [(String(file.split(separator: "/").last ?? ""), 3)]),
+          as: "m/\(file)")
       }
       for (name, shards) in index {
         let map = shards.map { "\"\($0.split(separator: "/").last ?? "")\": \"\($0)\"" }

@@ -20,7 +20,7 @@ struct ForeignInputTests {
     "a file in place of a model",
     arguments: [
       ("model.gguf", "GGUF\u{3}\0\0\0", "GGUF"), ("model.safetensors", pointer, "git lfs pull"),
-      ("model.safetensors", page, "HTML"), ("weights.bin", "PK\u{3}\u{4}", "ZIP"),
+      ("model.safetensors", page, "HTML"), ("weights.bin", "PK\u{3}\u{4}\0\0\0\0\0\0", "ZIP"),
       ("model.safetensors", "{\"error\":\"Unauthorized\"}", "error message"),
       ("model.safetensors", "{\"a\": 1, \"b\": 2}", "JSON"),
       ("model.kiln", "\u{1F}\u{8B}", "kiln"),

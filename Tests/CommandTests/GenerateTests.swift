@@ -111,12 +111,13 @@ struct GenerateTests {
       try scratch.write(text, to: "model/\(name)")
       return try generate("--json", model: model).json()
     }
-    for (text, tokens, count) in [
-      ("{\"eos_token_id\": \(free[3])}", [free[3]], 4),
-      ("{\"eos_token_id\": [1794, \(free[2])]}", [1794, free[2]], 3),
-      ("{\"eos_token_id\": null, \"top_k\": 3}", [1794], free.count), ("{}", [1794], free.count),
+    for (text, tokens) in [
+      ("{\"eos_token_id\": \(free[3])}", [free[3]]),
+      ("{\"eos_token_id\": [1794, \(free[2])]}", [1794, free[2]]),
+      ("{\"eos_token_id\": null, \"top_k\": 3}", [1794]), ("{}", [1794]),
     ] {
       let document = try ended(text)
+      let count = free.firstIndex(where: tokens.contains).map { $0 + 1 } ?? free.count
       #expect(document["end_tokens"] as? [Int] == tokens.sorted(), "\(text)")
       #expect((document["tokens"] as? [Int])?.count == count, "\(text)")
     }
@@ -182,7 +183,7 @@ struct GenerateTests {
       naming: "empty.txt", in: scratch)
   }
 
-  @Test("an interrupt ends it without a word", arguments: [SIGINT, SIGTERM])
+  @Test("an interrupt ends it with one line", arguments: [SIGINT, SIGTERM])
   func interrupted(_ signal: Int32) throws {
     let running = try Tool.start(
       [
@@ -194,6 +195,6 @@ struct GenerateTests {
     let result = try running.wait()
     // The model may have come to an end of its own.
     #expect([0, 128 + signal].contains(result.status), "\(result.errors)")
-    if result.status != 0 { #expect(result.messages.isEmpty) }
+    if result.status != 0 { #expect(result.messages == ["kiln: interrupted"]) }
   }
 }

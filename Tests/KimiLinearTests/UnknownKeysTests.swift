@@ -48,7 +48,9 @@ import Testing
     ] as [(String, JSONValue)])
   func `a key that speaks of computation counts`(path: String, value: JSONValue) throws {
     let keys = try unknown(path, value)
-    #expect(keys.consequential.map(\.path) == [path], "\(keys)")
+    // Of an object that contradicts the root, the whole is named as well.
+    #expect(keys.consequential.first?.path == path, "\(keys)")
+    #expect(keys.consequential.count == 1 || path.hasPrefix("text_config."))
   }
 
   @Test(

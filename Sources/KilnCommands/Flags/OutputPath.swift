@@ -43,6 +43,11 @@ struct OutputPath: Sendable {
   ///   - folderHint: What makes the command write a folder, if anything does.
   /// - Throws: `OutputNameError`.
   func check(as kind: Kind, folderHint: String? = nil) throws(OutputNameError) {
+    let writesFolder = if case .folder = kind { true } else { false }
+    // A folder in the place of a file is refused whether or not it may be replaced.
+    guard writesFolder || !isMarkedAsFolder && FileKind(of: path) != .directory else {
+      throw .folder(path, kind.description, hint: folderHint)
+    }
     let ending = path.extension?.lowercased() ?? ""
     let isWrong: Bool
     switch kind {
@@ -54,12 +59,6 @@ struct OutputPath: Sendable {
     case .table: isWrong = Self.otherFormats.contains(ending) || ending == "kiln"
     }
     guard !isWrong else { throw .otherFormat(path, ending: ending, kind.description, kind.advice) }
-    if case .folder = kind { return }
-    guard !isMarkedAsFolder else { throw .folder(path, kind.description, hint: folderHint) }
-    // A folder that is there is refused whether or not it may be replaced.
-    guard FileKind(of: path) != .directory else {
-      throw .folder(path, kind.description, hint: folderHint)
-    }
   }
 }
 

@@ -20,8 +20,14 @@ package final class StatusLine: Sendable {
   private static let patienceInMilliseconds: Int32 = 200
 
   private let descriptor: Int32
-  /// Whether a bar is on the screen.
-  private let isDrawn = Mutex(false)
+  private struct State {
+    /// Whether a bar is on the screen.
+    var isDrawn = false
+    /// Whether the last words of the process were written, after which no bar may come.
+    var hasEnded = false
+  }
+
+  private let state = Mutex(State())
 
   package init(descriptor: Int32) {
     self.descriptor = descriptor
@@ -35,8 +41,9 @@ package final class StatusLine: Sendable {
   ///
   /// - Parameter text: One line, shorter than the terminal is wide.
   package func draw(_ text: String) {
-    isDrawn.withLock { isDrawn in
-      isDrawn = true
+    state.withLock { state in
+      guard !state.hasEnded else { return }
+      state.isDrawn = true
       send("\r" + (text.isEmpty ? " " : text) + Self.clearingRest + "\r")
     }
   }
@@ -46,9 +53,9 @@ package final class StatusLine: Sendable {
 
   /// Writes text, below what was written before and in place of the bar.
   package func write(_ text: String) {
-    isDrawn.withLock { isDrawn in
-      let text = (isDrawn ? Self.clearing : "") + text
-      isDrawn = false
+    state.withLock { state in
+      let text = (state.isDrawn ? Self.clearing : "") + text
+      state.isDrawn = false
       if !text.isEmpty { send(text) }
     }
   }
@@ -56,15 +63,19 @@ package final class StatusLine: Sendable {
   /// Removes the bar and writes text, unless that would have to wait: for the end of a process, which must come
   /// even if nothing reads the other end of a pipe, or the terminal was stopped.
   package func writeAtOnce(_ text: String) {
-    _ = isDrawn.withLockIfAvailable { isDrawn in
-      let text = (isDrawn ? Self.clearing : "") + text
-      isDrawn = false
-      var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-      guard !text.isEmpty, unsafe poll(&request, 1, Self.patienceInMilliseconds) == 1 else {
-        return
-      }
-      send(text)
+    // Whoever draws a bar at this moment is done in microseconds, unless the terminal was stopped.
+    for _ in 0..<Self.patienceInMilliseconds {
+      guard state.withLockIfAvailable({ end(&$0, with: text) }) == nil else { return }
+      usleep(1000)
     }
+  }
+
+  private func end(_ state: inout State, with text: String) {
+    let text = (state.isDrawn ? Self.clearing : "") + text
+    state = State(hasEnded: true)
+    var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+    guard !text.isEmpty, unsafe poll(&request, 1, Self.patienceInMilliseconds) == 1 else { return }
+    send(text)
   }
 
   private func send(_ text: String) {
