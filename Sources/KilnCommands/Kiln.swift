@@ -19,7 +19,8 @@ public struct Kiln: ParsableCommand {
         kiln quantize checkpoint/ model.kiln --scheme int4-g32 --method search
         kiln perplexity model.kiln --text sample.txt --context 512
 
-      MODEL is a checkpoint folder, a .safetensors file or a .kiln file.
+      MODEL is a checkpoint folder, a .safetensors file, a .kiln file or a folder
+      of .kiln shards.
       """,
     version: version,
     groupedSubcommands: [
