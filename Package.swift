@@ -167,7 +167,8 @@ let package = Package(
     tests(
       of: "KimiLinear",
       with: ["Checkpoints", "Conversion", "Evaluation", "Kernels", "Quantization"]),
-    tests(of: "Calibration"),
+    tests(
+      of: "Calibration", with: ["Checkpoints", "Kernels", "KimiLinear", "Quantization"]),
     tests(of: "Kernels", with: ["Safetensors"]),
     tests(
       of: "Evaluation",
