@@ -2,6 +2,8 @@
 
 import Foundation
 import Glibc
+import KilnFormat
+import SystemPackage
 import TestSupport
 import Testing
 
@@ -79,61 +81,135 @@ struct ResumeTests {
     #expect(kills > 0)
   }
 
-  @Test("of several files, those that are complete are taken over")
-  func laterFiles() throws {
-    for command in [
-      ["quantize", "model", "part", "--scheme", "int4-g32", "--shard-size", "200KB"],
-      ["convert", "in.kiln", "part", "--shard-size", "300KB"],
-    ] {
-      // Of some fifty files, a few are there when the kill comes.
-      let running = try Tool.start(command + ["--resume"], in: scratch.folder)
-      while running.isRunning {
-        let names = try? FileManager.default.contentsOfDirectory(
-          atPath: scratch.path(".part.partial"))
-        if names?.count(where: { $0.hasPrefix("model-000") }) ?? 0 >= 5 { break }
-      }
-      running.send(SIGKILL)
-      guard try running.wait().status != 0 else { continue }
-      let result = try Tool.run(command + ["--resume", "--json"], in: scratch.folder)
-      let resumed = try #require(try result.json()["resumed_tensors"] as? Int)
-      #expect(result.status == 0 && resumed >= 4, "\(resumed): \(result.errors)")
-      try FileManager.default.removeItem(at: scratch.url("part"))
-    }
+  /// Runs a command on `in.kiln` while one of its tensors is damaged, so that it ends there, however fast the machine
+  /// is; then the file is sound again, and as old as it was.
+  private func fail(_ arguments: [String], atTensor place: (_ count: Int) -> Int) throws {
+    // A copy: the file itself is shared.
+    try scratch.link(Fixture.packed(), as: "in.kiln", isCopy: true)
+    let tensors = try KilnFile(FilePath(scratch.path("in.kiln"))).header.tensors
+    let offset = tensors[place(tensors.count)].extent.range.lowerBound
+    try flip(offset)
+    let result = try Tool.run(arguments, in: scratch.folder)
+    #expect(result.status == Code.badData, "\(result.errors)")
+    try flip(offset)
+  }
+
+  /// Changes a byte of `in.kiln` where it is, and says that this was long ago.
+  private func flip(_ offset: Int) throws {
+    let file = try FileHandle(forUpdating: scratch.url("in.kiln"))
+    try file.seek(toOffset: UInt64(offset))
+    let byte = try #require(try file.read(upToCount: 1)?.first)
+    try file.seek(toOffset: UInt64(offset))
+    try file.write(contentsOf: Data([byte ^ 0x10]))
+    try file.close()
+    try setTime(1_700_000_000)
+  }
+
+  /// Says when `in.kiln` was changed.
+  private func setTime(_ seconds: Double) throws {
+    try FileManager.default.setAttributes(
+      [.modificationDate: Date(timeIntervalSince1970: seconds)],
+      ofItemAtPath: scratch.path("in.kiln"))
+  }
+
+  /// Goes on with a command.
+  ///
+  /// - Returns: Tensors that were taken over.
+  private func resumed(_ command: [String]) throws -> Int {
+    let result = try Tool.run(command + ["--resume", "--json"], in: scratch.folder)
+    #expect(result.status == 0, "\(result.errors)")
+    return try #require(try result.json()["resumed_tensors"] as? Int)
+  }
+
+  @Test(
+    "of several files, those that are complete are taken over",
+    arguments: [
+      ["quantize", "in.kiln", "OUT", "--scheme", "int4-g32", "--shard-size", "200KB"],
+      ["convert", "in.kiln", "OUT", "--shard-size", "300KB"],
+    ])
+  func laterFiles(_ command: [String]) throws {
+    let part = command.map { $0 == "OUT" ? "part" : $0 }
+    try fail(part + ["--resume"]) { $0 * 4 / 5 }
+    let names = try scratch.listing().filter { $0.hasPrefix(".part.partial/model-0") }
+    #expect(names.count >= 5)
+    let resumed = try resumed(part)
+    #expect(resumed >= names.count - 1, "\(resumed)")
+    try expectSuccess(command.map { $0 == "OUT" ? "whole" : $0 }, in: scratch.folder)
+    #expect(try contents("part") == contents("whole"))
   }
 
   @Test("what is between the entries is looked at, too")
   func padding() throws {
-    let command = ["quantize", "model", "part", "--scheme", "int4-g32", "--resume"]
-    guard try killed(command, output: "part", journalBytes: 9000) else { return }
-    try scratch.edit(".part.partial") { bytes in
-      // The prelude and the header are written last, so here is nothing yet.
-      let zeros = bytes.indices.dropFirst(4096 * 20).filter { bytes[$0] == 0 }
-      for index in zeros.prefix(2000) where index % 64 > 60 { bytes[index] = 1 }
+    func command(_ output: String) -> [String] {
+      ["quantize", "in.kiln", output, "--scheme", "int4-g32"]
     }
-    #expect(try Tool.run(command, in: scratch.folder).status == 0)
+    try fail(command("part") + ["--resume"]) { $0 * 4 / 5 }
+    try expectSuccess(command("whole"), in: scratch.folder)
+    let file = try KilnFile(FilePath(scratch.path("whole")))
+    let written = try Data(contentsOf: scratch.url(".part.partial")).count
+    let paddings = file.paddings.filter { $0.upperBound < written }
+    let padding = try #require(paddings.dropFirst(paddings.count / 2).first)
+    try scratch.edit(".part.partial") { $0[padding.lowerBound] = 1 }
+    let before = file.header.tensors.count { $0.extent.range.upperBound <= padding.lowerBound }
+    #expect(try resumed(command("part")) == before)
+    #expect(try contents("part")[""] == contents("whole")[""])
     try expectSuccess(["verify", "part"], in: scratch.folder)
   }
 
   @Test("a journal of another job, or of a source that changed, is not believed")
   func otherJobs() throws {
-    let int4 = ["quantize", "model", "out", "--scheme", "int4-g32"]
-    let int8 = ["quantize", "model", "out", "--scheme", "int8-g32"]
-    try Tool.run(int8.map { $0 == "out" ? "expected" : $0 }, in: scratch.folder)
-    guard try killed(int4, output: "out", journalBytes: 2000) else { return }
-    let result = try Tool.run(int8 + ["--resume"], in: scratch.folder)
-    #expect(result.status == 0 && !result.errors.contains("resumed"))
-    #expect(try contents("out").values.first == contents("expected").values.first)
+    func command(_ scheme: String, _ output: String = "out") -> [String] {
+      ["quantize", "in.kiln", output, "--scheme", scheme]
+    }
+    for (scheme, seconds) in [("int8-g32", 1_700_000_000.0), ("int4-g32", 1_700_000_001)] {
+      try fail(command("int4-g32") + ["--resume"]) { $0 * 4 / 5 }
+      #expect(try scratch.listing().contains(".out.journal"))
+      try setTime(seconds)
+      #expect(try resumed(command(scheme)) == 0)
+      try expectSuccess(command(scheme, "expected"), in: scratch.folder)
+      #expect(try contents("out")[""] == contents("expected")[""])
+      for name in ["out", "expected"] {
+        try FileManager.default.removeItem(at: scratch.url(name))
+      }
+    }
+    // The same job is.
+    try fail(command("int4-g32") + ["--resume"]) { $0 * 4 / 5 }
+    #expect(try resumed(command("int4-g32")) > 0)
   }
+
+  /// Starts a command, and stops it while its output has its hidden name.
+  private func stopped(_ command: [String], output: String) throws -> Tool.Running {
+    for _ in 0..<20 {
+      let running = try Tool.start(command, in: scratch.folder)
+      // The journal is begun once the output is locked.
+      while running.isRunning, try !scratch.listing().contains(".\(output).journal") {
+        usleep(200)
+      }
+      // It may have been faster than the signal.
+      if try running.suspend() && scratch.listing().contains(".\(output).partial") {
+        return running
+      }
+      running.send(SIGCONT)
+      #expect(try running.wait().status == 0)
+      try FileManager.default.removeItem(at: scratch.url(output))
+    }
+    throw NotStopped()
+  }
+
+  private struct NotStopped: Error {}
 
   @Test("an interrupted run keeps its work only if it is to be resumed")
   func interrupted() throws {
     let command = ["quantize", "model", "out", "--scheme", "int4-g32", "--method", "search"]
     for (more, isKept) in [([], false), (["--resume"], true)] {
-      let running = try Tool.start(command + more, in: scratch.folder)
-      while running.isRunning, try !scratch.listing().contains(".out.partial") { usleep(200) }
+      let running = try stopped(command + more, output: "out")
       running.send(SIGINT)
-      guard try running.wait().status != 0 else { continue }
-      #expect(try scratch.listing().contains(".out.partial") == isKept)
+      running.send(SIGCONT)
+      let result = try running.wait()
+      #expect(result.status == 128 + SIGINT, "\(result.errors)")
+      for name in [".out.partial", ".out.journal"] {
+        #expect(try scratch.listing().contains(name) == isKept)
+      }
     }
   }
 
@@ -151,23 +227,12 @@ struct ResumeTests {
   @Test("two runs do not write the same output at a time")
   func locked() throws {
     let command = ["quantize", "model", "out", "--scheme", "int4-g32", "--method", "search"]
-    for _ in 0..<20 {
-      let running = try Tool.start(command, in: scratch.folder)
-      // The journal is begun once the output is locked.
-      while running.isRunning, try !scratch.listing().contains(".out.journal") { usleep(200) }
-      // It may have been faster than the signal.
-      let isStopped = try running.suspend() && scratch.listing().contains(".out.partial")
-      if isStopped {
-        for more in [[], ["--resume"], ["--force"]] {
-          try expectFailure(
-            command + more, Code.cannotCreate, naming: "another process", in: scratch)
-        }
-      }
-      running.send(SIGCONT)
-      #expect(try running.wait().status == 0)
-      if isStopped { return }
-      try FileManager.default.removeItem(at: scratch.url("out"))
+    let running = try stopped(command, output: "out")
+    for more in [[], ["--resume"], ["--force"]] {
+      try expectFailure(
+        command + more, Code.cannotCreate, naming: "another process", in: scratch)
     }
-    Issue.record("no run was stopped while it wrote")
+    running.send(SIGCONT)
+    #expect(try running.wait().status == 0)
   }
 }
