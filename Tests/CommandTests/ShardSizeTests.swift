@@ -23,7 +23,9 @@ struct ShardSizeTests {
 
   @Test(
     "what is no size",
-    arguments: ["0", "0GB", "", "GB", "-1MB", "1.5GB", "1XB", "1 MB", "9223372036854775807KB", "１MB"])
+    arguments: [
+      "0", "0GB", "", "GB", "-1MB", "1.5GB", "1XB", "1 MB", "9223372036854775807KB", "１MB",
+    ])
   func badSizes(_ size: String) throws {
     let scratch = try Scratch()
     try scratch.nano()
@@ -32,7 +34,8 @@ struct ShardSizeTests {
       in: scratch)
   }
 
-  @Test("what is no number of a shard", arguments: ["0", "0-1", "2-1", "-1", "1-", "1-2-3", "x", ""])
+  @Test(
+    "what is no number of a shard", arguments: ["0", "0-1", "2-1", "-1", "1-", "1-2-3", "x", ""])
   func badNumbers(_ numbers: String) throws {
     let scratch = try Scratch()
     try scratch.nano()

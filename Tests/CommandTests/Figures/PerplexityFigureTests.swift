@@ -90,4 +90,43 @@ struct PerplexityFigureTests {
     #expect(json["tokens_scored"] as? Int == 1 && json["tokens"] as? Int == needed)
     #expect(json["standard_error"] as? String == "NaN")
   }
+  @Test(
+    "threads are those of the flag, else of the first variable that is a number above 0",
+    arguments: [
+      ([:], ["--threads", "3"], 3), (["KILN_THREADS": "5"], ["--threads", "3"], 3),
+      (["KILN_THREADS": "5", "OMP_NUM_THREADS": "2"], [], 5),
+      (["KILN_THREADS": "0", "OMP_NUM_THREADS": "2"], [], 2),
+      (["OMP_NUM_THREADS": "x", "OPENBLAS_NUM_THREADS": "4"], [], 4),
+      ([:], ["--threads", "1000"], 64),
+    ] as [([String: String], [String], Int)])
+  func threads(environment: [String: String], options: [String], count: Int) throws {
+    let empty = ["KILN_THREADS": "", "OMP_NUM_THREADS": "", "OPENBLAS_NUM_THREADS": ""]
+    let json = try expectSuccess(
+      words(["--limit-tokens", "20", "--force", "--json"] + options), in: scratch.folder,
+      environment: empty.merging(environment) { $1 }
+    ).json()
+    #expect(json["threads"] as? Int == count)
+  }
+
+  @Test("figures of a generated text")
+  func generated() throws {
+    let prompt = String(Fixture.text.prefix(100))
+    try scratch.write(prompt, to: "prompt.txt")
+    let tokens =
+      try expectSuccess(
+        ["tokenize", Fixture.nano.path, "--text", "prompt.txt", "--json"], in: scratch.folder
+      ).json()["token_count"] as? Int
+    let json = try expectSuccess(
+      [
+        "generate", Fixture.nano.path, "--prompt-file", "prompt.txt", "--max-tokens", "7",
+        "--quiet",
+        "--temperature", "0.25", "--seed", "18446744073709551615", "--threads", "1", "--json",
+      ], in: scratch.folder
+    ).json()
+    #expect(json["prompt_tokens"] as? Int == tokens)
+    let ids = try #require(json["tokens"] as? [Int])
+    #expect(json["generated_tokens"] as? Int == ids.count && ids.count <= 7)
+    expectFigures(json, ["temperature": 0.25, "threads": 1])
+    #expect(json["seed"] as? String == "18446744073709551615")
+  }
 }
