@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Kernels
+import TensorCore
 import TestSupport
 import Testing
 
