@@ -39,7 +39,8 @@ import Testing
 
   @Test func `a copy has all bytes, also behind the first mebibyte`() throws {
     let bytes = (0..<(1 << 20) + 77).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 12) }
-    #expect(try UnpackedMemory(copying: bytes).bytes.copy() == bytes)
+    let memory = try UnpackedMemory(copying: bytes)
+    #expect(memory.bytes.copy() == bytes)
     #expect(try UnpackedMemory(copying: []).byteCount == 0)
   }
 
