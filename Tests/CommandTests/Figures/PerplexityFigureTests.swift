@@ -90,24 +90,6 @@ struct PerplexityFigureTests {
     #expect(json["tokens_scored"] as? Int == 1 && json["tokens"] as? Int == needed)
     #expect(json["standard_error"] as? String == "NaN")
   }
-  @Test(
-    "threads are those of the flag, else of the first variable that is a number above 0",
-    arguments: [
-      ([:], ["--threads", "3"], 3), (["KILN_THREADS": "5"], ["--threads", "3"], 3),
-      (["KILN_THREADS": "5", "OMP_NUM_THREADS": "2"], [], 5),
-      (["KILN_THREADS": "0", "OMP_NUM_THREADS": "2"], [], 2),
-      (["OMP_NUM_THREADS": "x", "OPENBLAS_NUM_THREADS": "4"], [], 4),
-      ([:], ["--threads", "1000"], 64),
-    ] as [([String: String], [String], Int)])
-  func threads(environment: [String: String], options: [String], count: Int) throws {
-    let empty = ["KILN_THREADS": "", "OMP_NUM_THREADS": "", "OPENBLAS_NUM_THREADS": ""]
-    let json = try expectSuccess(
-      words(["--limit-tokens", "20", "--force", "--json"] + options), in: scratch.folder,
-      environment: empty.merging(environment) { $1 }
-    ).json()
-    #expect(json["threads"] as? Int == count)
-  }
-
   @Test("figures of a generated text")
   func generated() throws {
     let prompt = String(Fixture.text.prefix(100))
