@@ -61,6 +61,11 @@ asan tsan ubsan: setup
 coverage: setup ## Tell how much of the parsers, the writers and verify the fast tests reach.
 	@SWIFT=$(SWIFT) Scripts/coverage
 
+# More for it: MUTATE="--only router-*" or MUTATE="--every 1" for all faults, which takes hours.
+.PHONY: mutate
+mutate: setup ## Plant a tenth of the faults of Scripts/mutations.txt in a copy, and print which tests notice them.
+	@SWIFT=$(SWIFT) Scripts/mutate $(or $(MUTATE),--every 10)
+
 .PHONY: fuzz
 fuzz: setup ## Fuzz all readers: FUZZ_RUNS executions of each of FUZZ_TARGETS.
 	@SWIFT=$(SWIFT) Scripts/fuzz

@@ -143,7 +143,7 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: ["TensorCore", "JSON", "KilnFormat", "Safetensors", system],
-      path: "Tests/TestSupport", swiftSettings: settings),
+      path: "Tests/TestSupport", exclude: ["Shims"], swiftSettings: settings),
     // `make test-slow`; depends on the tool to have it built.
     .executableTarget(
       name: "reliability",
@@ -151,7 +151,7 @@ let package = Package(
         "TensorCore", "JSON", "Safetensors", "KilnFormat", "Checkpoints", "Kernels", "Inspection",
         "TestSupport", "kiln", argumentParser, system,
       ],
-      path: "Tests/Reliability", exclude: ["Shims"], swiftSettings: settings),
+      path: "Tests/Reliability", swiftSettings: settings),
     tests(
       of: "Benchmarking", with: ["Checkpoints", "Kernels", "KimiLinear", "Quantization"]),
     tests(of: "TensorCore"),

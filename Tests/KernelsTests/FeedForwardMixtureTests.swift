@@ -96,4 +96,21 @@ import Testing
     FeedForwardMixture.add(problem.input, through: [], to: &output, workers: Workers(count: 2))
     #expect(output == problem.residual)
   }
+  @Test func `the input of the last product, and a layer that all tokens go through`() throws {
+    let problem = try problem(tokens: 70, width: 24, widths: [40], seed: 9)
+    let weights = problem.members[0].weights
+    let (gate, up) = (widened(weights.gate), widened(weights.up))
+    let hidden = weights.hidden(problem.input, workers: Workers(count: 2))
+    #expect(hidden.rows == 70 && hidden.columns == 40)
+    let expected = (0..<70 * 40).map { index in
+      let x = problem.input.row(index / 40)
+      func product(_ matrix: [Float]) -> Double {
+        x.indices.reduce(0) { $0 + Double(matrix[index % 40 * 24 + $1]) * Double(x[$1]) }
+      }
+      return Float(product(gate) / (1 + exp(-product(gate))) * product(up))
+    }
+    #expect(relativeError(hidden.elements, expected) < 1e-6)
+    let all = weights.member(ofAll: 3)
+    #expect(all.tokens == [0, 1, 2] && all.factors == [1, 1, 1])
+  }
 }

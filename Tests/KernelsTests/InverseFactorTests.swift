@@ -68,4 +68,35 @@ import Testing
       }
     }
   }
+  @Test func `inputs longer than what one thread sums, added in two parts without weights`() {
+    let (size, tokens) = (300, 40)
+    var random = SeededGenerator(seed: 7)
+    let inputs = Matrix(
+      rows: tokens, columns: size, elements: random.floats(tokens * size, in: -1...1))
+    let collected = [1, 2, 5].map { threads in
+      var moments = SecondMoments(dimension: size)
+      for rows in [0..<25, 25..<40] {
+        moments.add(
+          inputs.block(rows: rows, columns: 0..<size), workers: Workers(count: threads))
+      }
+      return moments
+    }
+    #expect(collected.allSatisfy { $0.tokenCount == tokens })
+    let means = collected[0].means()
+    #expect(collected[1].means() == means && collected[2].means() == means)
+    var worst = 0.0
+    for row in 0..<size {
+      for column in 0..<size {
+        let sum = (0..<tokens).reduce(0.0) {
+          $0 + Double(inputs[$1, row]) * Double(inputs[$1, column])
+        }
+        worst = max(worst, abs(means[row * size + column] - sum / Double(tokens)))
+      }
+    }
+    #expect(worst < 1e-6)
+  }
+
+  @Test func `without tokens the moments are zeros`() {
+    #expect(SecondMoments(dimension: 2).means() == [0, 0, 0, 0])
+  }
 }

@@ -48,36 +48,4 @@ import Testing
     let fused = InstructionSet.available.filter { $0 != .portable }.map { stepped(problem, on: $0) }
     #expect(fused.allSatisfy { $0 == fused[0] })
   }
-
-  @Test(arguments: [1, 2, 4, 5])
-  func `a ring gives the convolution of the whole`(kernel: Int) throws {
-    var generator = SeededGenerator(seed: 52)
-    let (channels, count) = (24, 11)
-    let weights = ShortConvolutionWeights(
-      generator.floats(channels * kernel, in: -1...1), kernel: kernel)
-    let input = Matrix(
-      rows: count, columns: channels, elements: generator.floats(count * channels, in: -2...2))
-    var states = [ShortConvolutionState(channels: channels, kernel: kernel)]
-    var expected = input
-    expected.withSharedRows { rows in
-      ShortConvolution.with(weights, sequences: [0..<count], states: &states) {
-        $0.apply(to: rows, rows: 0..<count, channels: 0..<channels)
-      }
-    }
-    let memory = try #require(SharedFloats(count: channels * kernel))
-    let ring = ConvolutionRing(
-      place: 0..<channels * kernel, channels: channels, kernel: kernel)
-    for position in 0..<count {
-      let row = ring.row(position)
-      memory.withMutable(row..<row + channels) { $0.copy(from: input.rowSpan(position)) }
-      for range in [0..<8, 8..<24] {
-        var output = [Float](repeating: 0, count: range.count)
-        var span = output.mutableSpan
-        ring.convolve(
-          at: position, in: memory, channels: range, taps: weights.taps(channels: range).span,
-          into: &span)
-        #expect(output == Array(expected.row(position)[range]))
-      }
-    }
-  }
 }

@@ -147,10 +147,11 @@ import Testing
 
   @Test func `log-probabilities are those of a softmax in double precision`() throws {
     var generator = SeededGenerator()
-    for (rows, outer) in [(1, 1), (5, 100), (29, 1000)] {
+    // The last has more tokens than share one widening, and more rows than a block.
+    for (rows, outer, inner) in [(1, 1, 128), (5, 100, 128), (29, 1000, 128), (1100, 300, 16)] {
       let weight = try EncodedTensor.random(
-        .plain(.bf16), rows: outer, columns: 128, using: &generator)
-      let input = randomMatrix(rows, 128, &generator)
+        .plain(.bf16), rows: outer, columns: inner, using: &generator)
+      let input = randomMatrix(rows, inner, &generator)
       let targets = (0..<rows).map { _ in Int.random(in: 0..<outer, using: &generator) }
       let products = reference(input, weight)
       let found = ProductLogSumExp.logProbabilities(
@@ -161,5 +162,15 @@ import Testing
         #expect(abs(found[row] - expected) < 1e-5)
       }
     }
+  }
+  @Test func `a target that is no row has probability 0`() throws {
+    var generator = SeededGenerator()
+    let weight = try EncodedTensor.random(.plain(.bf16), rows: 5, columns: 16, using: &generator)
+    let found = ProductLogSumExp.logProbabilities(
+      of: [4, 5, -1],
+      input: PackedRows(randomMatrix(3, 16, &generator), workers: Workers(count: 1)),
+      weight: weight, workers: Workers(count: 2))
+    #expect(found[0].isFinite && found[0] < 0)
+    #expect(found[1] == -.infinity && found[2] == -.infinity)
   }
 }

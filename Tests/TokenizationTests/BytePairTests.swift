@@ -66,13 +66,12 @@ struct BytePairTests {
 
   /// A quadratic algorithm would need hours for these.
   @Test(
-    .timeLimit(.minutes(1)),
     arguments: ["a", "ab", "aab", " ", "\n", "-", "汉", "A", "ªA", "\u{301}A"])
   func oneMillionBytesWithoutACut(unit: String) throws {
     let tokenizer = try TinyVocabulary.tokenizer(
       TinyVocabulary.lines(["aa", "aaaa", "ab", "ba", "abab", "  ", "    ", "--", "----", "AA"]))
     let text = Array(String(repeating: unit, count: 1_000_000 / unit.utf8.count).utf8)
-    let ids = try tokenizer.encode(text, file: "text")
+    let ids = try withDeadline { try tokenizer.encode(text, file: "text") }
     #expect(try tokenizer.decode(ids) == text)
   }
 }

@@ -38,7 +38,7 @@ struct GoldenTests {
       model: SharedData.bytes("checkpoints/mini/tiktoken.model"), modelFile: "tiktoken.model",
       configuration: nil, configurationFile: "", vocabularySize: 8192)
     let text = [UInt8](repeating: UInt8(ascii: "-"), count: 1_000_000)
-    let ids = try tokenizer.encode(text, file: "text")
+    let ids = try withDeadline { try tokenizer.encode(text, file: "text") }
     #expect(ids.count < text.count)
     #expect(try tokenizer.decode(ids) == text)
   }

@@ -4,13 +4,16 @@
 ///
 /// A token may end in the middle of a character: what is incomplete is held back until the rest comes.
 /// Bytes that are no UTF-8 become U+FFFD.
-struct TextStream {
+package struct TextStream {
   private var pending: [UInt8] = []
+
+  /// Nothing yet.
+  package init() {}
 
   /// Takes the next bytes.
   ///
   /// - Returns: What can be shown now.
-  mutating func append(_ bytes: [UInt8]) -> String {
+  package mutating func append(_ bytes: [UInt8]) -> String {
     pending += bytes
     let held = Self.incompleteCount(pending)
     let text = String(decoding: pending.dropLast(held), as: UTF8.self)
@@ -19,7 +22,7 @@ struct TextStream {
   }
 
   /// What was held back, now that nothing follows.
-  mutating func finish() -> String {
+  package mutating func finish() -> String {
     defer { pending = [] }
     return String(decoding: pending, as: UTF8.self)
   }

@@ -202,7 +202,8 @@ import Testing
       #expect(throws: BaseError.version(later, found: 2, supported: 1)) { try open(later) }
       for hidden in [
         ("hidden", .plain(.f32), [66, 64]), ("hidden_states", .plain(.bf16), [66, 64]),
-        ("hidden_states", .plain(.f32), [65, 64]), ("hidden_states", .plain(.f32), [66, 32]),
+        ("hidden_states", .plain(.f32), [65, 64]), ("hidden_states", .plain(.f32), [67, 64]),
+        ("hidden_states", .plain(.f32), [132, 64]), ("hidden_states", .plain(.f32), [66, 32]),
         ("hidden_states", .plain(.f32), [66 * 64]), ("hidden_states", .plain(.f32), [66, 0]),
         ("hidden_states", .quantized(bits: 8, group: .row), [66, 64]),
       ] as [(String, TensorEncoding, [Int])] {

@@ -26,7 +26,7 @@ enum CallOrder {
       let names =
         "openat,open,close,write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,ftruncate,fallocate"
       let calls = try tracer.calls(names, of: stage)
-      let history = History(calls, folder: lane)
+      let history = CallHistory(events(of: calls, in: lane))
       let output = lane.appending(scenarios[index].output)
       let isFolder = FileKind(of: output) == .directory
       // Of a folder, those that stay from before were not written.
@@ -44,89 +44,33 @@ enum CallOrder {
     return [ledger]
   }
 
-  /// What happened to paths, in order.
-  private struct History {
-    private enum Event: Equatable {
-      case write(String)
-      case synchronize(String)
-      case rename(String, String)
+  /// What calls did to paths, in order.
+  private static func events(of calls: [Tracer.Call], in folder: FilePath) -> [CallHistory.Event] {
+    var events: [CallHistory.Event] = []
+    var paths: [String: String] = [:]
+    func absolute(_ text: Substring) -> String {
+      FilePath(String(text)).isAbsolute
+        ? String(text) : folder.appending(String(text)).lexicallyNormalized().string
     }
-
-    private var events: [Event] = []
-
-    init(_ calls: [Tracer.Call], folder: FilePath) {
-      var paths: [String: String] = [:]
-      func absolute(_ text: Substring) -> String {
-        FilePath(String(text)).isAbsolute
-          ? String(text) : folder.appending(String(text)).lexicallyNormalized().string
-      }
-      for call in calls {
-        let quoted = call.text.split(separator: "\"", omittingEmptySubsequences: false)
-        let first = String(call.text.prefix { $0.isNumber })
-        let result =
-          call.text.split(separator: "=").last.map { $0.filter { !$0.isWhitespace } } ?? ""
-        switch call.name {
-        case "openat", "open":
-          if quoted.count > 1 { paths[String(result.prefix { $0.isNumber })] = absolute(quoted[1]) }
-        case "close": paths[first] = nil
-        case "write", "pwrite64", "ftruncate", "fallocate":
-          if let path = paths[first] { events.append(.write(path)) }
-        case "fsync", "fdatasync":
-          if let path = paths[first], result == "0" { events.append(.synchronize(path)) }
-        default:
-          if quoted.count > 3, result == "0" {
-            events.append(.rename(absolute(quoted[1]), absolute(quoted[3])))
-          }
+    for call in calls {
+      let quoted = call.text.split(separator: "\"", omittingEmptySubsequences: false)
+      let first = String(call.text.prefix { $0.isNumber })
+      let result =
+        call.text.split(separator: "=").last.map { $0.filter { !$0.isWhitespace } } ?? ""
+      switch call.name {
+      case "openat", "open":
+        if quoted.count > 1 { paths[String(result.prefix { $0.isNumber })] = absolute(quoted[1]) }
+      case "close": paths[first] = nil
+      case "write", "pwrite64", "ftruncate", "fallocate":
+        if let path = paths[first] { events.append(.write(path)) }
+      case "fsync", "fdatasync":
+        if let path = paths[first], result == "0" { events.append(.synchronize(path)) }
+      default:
+        if quoted.count > 3, result == "0" {
+          events.append(.rename(absolute(quoted[1]), absolute(quoted[3])))
         }
       }
     }
-
-    /// What is wrong with how a file came to its name; nil if nothing is.
-    ///
-    /// - Parameters:
-    ///   - file: The final name.
-    ///   - folder: The folder that appeared as a whole, with this file in it; nil for a file alone.
-    /// - Returns: The problem.
-    func problem(of file: FilePath, in folder: FilePath?) -> String? {
-      guard let folder else { return problem(ofName: file.string, before: events.count) }
-      guard
-        let exchange = events.lastIndex(where: {
-          if case .rename(_, folder.string) = $0 { true } else { false }
-        }),
-        case .rename(let temporary, _) = events[exchange]
-      else { return "the folder was not renamed to its name" }
-      let inside = FilePath(temporary).appending(file.lastComponent?.string ?? "").string
-      if let problem = problem(ofName: inside, before: exchange, folder: temporary) {
-        return problem
-      }
-      let parent = folder.removingLastComponent().string
-      guard events[exchange...].contains(.synchronize(parent)) else {
-        return "no fsync of the folder around it"
-      }
-      return isSibling(temporary, folder.string) ? nil : "the temporary folder is elsewhere"
-    }
-
-    private func problem(ofName name: String, before end: Int, folder: String? = nil) -> String? {
-      guard
-        let rename = events[..<end].lastIndex(where: {
-          if case .rename(_, name) = $0 { true } else { false }
-        }),
-        case .rename(let source, _) = events[rename]
-      else { return "was not renamed to its name" }
-      guard isSibling(source, name) else { return "was written in another folder" }
-      // A file without bytes is never written to.
-      let write = events.lastIndex(of: .write(source)) ?? -1
-      guard !events.contains(.write(name)) else { return "was written under its final name" }
-      guard let fsync = events[..<rename].lastIndex(of: .synchronize(source)), fsync > write else {
-        return "no fsync between the last write and the rename"
-      }
-      let parent = folder ?? FilePath(name).removingLastComponent().string
-      return events[rename..<end].contains(.synchronize(parent))
-        ? nil : "no fsync of its folder after the rename"
-    }
-
-    private func isSibling(_ first: String, _ second: String) -> Bool {
-      FilePath(first).removingLastComponent() == FilePath(second).removingLastComponent()
-    }
+    return events
   }
 }

@@ -13,7 +13,7 @@ enum Limits {
     let size = Ledger("R12", "file size limits from 0 to the whole output: told, old output intact")
     let short = Ledger("R12", "every write takes only a part, or is interrupted: complete output")
     let full = Ledger("R12", "full file systems of many sizes: told, old output intact")
-    let library = try shortWrites(session)
+    let library = try PreloadedLibrary.shortWrites.build(in: session.folder.path)?.string
     if library == nil { short.annotate("skipped: no C compiler") }
     let scenarios = Scenario.all
     try session.forEach(scenarios.count, "limits") { lane, index in
@@ -43,20 +43,6 @@ enum Limits {
       ledger.record(try problem(process.wait(), stage), "\(stage.scenario), \(blocks) blocks")
       try stage.reset()
     }
-  }
-
-  /// A library that is loaded before the C library and shortens what `write` and `pwrite` do.
-  private static func shortWrites(_ session: Session) throws -> String? {
-    let source = FilePath(#filePath).removingLastComponent().removingLastComponent()
-      .appending("Shims/short-writes.c")
-    let library = session.folder.path.appending("short-writes.so").string
-    for compiler in ["cc", "clang", "gcc"] {
-      let outcome = try ToolProcess(
-        compiler, ["-shared", "-fPIC", "-O1", "-o", library, source.string, "-ldl"]
-      ).wait()
-      if outcome.status == 0 { return library }
-    }
-    return nil
   }
 
   private static func shortened(
