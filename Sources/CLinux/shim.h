@@ -19,6 +19,13 @@ static inline int kiln_rename_exchange(const char *from, const char *to) {
   return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 2u /* RENAME_EXCHANGE */);
 }
 
+// The variables of the environment, "NAME=value" each, up to a null pointer. Swift takes the variable of the C
+// library for shared state that no language rule protects; nothing in Kiln changes it.
+static inline char *const *kiln_environment(void) {
+  extern char **environ;
+  return environ;
+}
+
 // Tells the processor that a loop only waits, so that it leaves the core to others and sees the end
 // of the wait at once.
 static inline void kiln_relax(void) {

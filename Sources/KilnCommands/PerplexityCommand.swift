@@ -281,7 +281,13 @@ struct MeasurePerplexity: ParsableCommand {
     let texts = zip(["calibration_text", "against_calibration_text"], calibrated).map {
       JSONMember(key: ExactString($0), value: .bool($1))
     }
-    try common.print(Report(report.blocks + (comparison?.blocks ?? []) + [.fields(texts)]))
+    let notes = zip(["the model", "the base"], calibrated).filter(\.1).map {
+      Note("\($0.0) was calibrated by this text; other texts tell more", tone: .warning)
+    }
+    try common.print(
+      Report(
+        report.blocks + (comparison?.blocks ?? []) + (notes.isEmpty ? [] : [.notes(notes)])
+          + [.fields(texts)]))
   }
 
   /// Refuses figures that are not numbers.

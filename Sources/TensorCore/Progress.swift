@@ -25,6 +25,8 @@ public struct Progress: Sendable {
     case matrices
     /// Parts of a model that get a scheme together.
     case parts
+    /// Measurements, which differ too much in their times to tell from some how long the others take.
+    case measurements
   }
 
   /// Work in a unit of cost, such as nanoseconds on some machine.

@@ -163,6 +163,33 @@ struct CalibrateTests {
     }
   }
 
+  @Test("inspect shows the errors that a file stores, and orders by them")
+  func storedErrors() throws {
+    let written = try expectSuccess(quantize("x.kiln", "text.txt") + ["--json"], in: scratch.folder)
+      .json()
+    let told = try #require(written["tensors"] as? [[String: Any]])
+    let errors = Dictionary(
+      uniqueKeysWithValues: told.compactMap { tensor in
+        (tensor["output_error"] as? Double).map { (tensor["name"] as? String ?? "", $0) }
+      })
+    #expect(errors.count > 10)
+    let command = ["inspect", "x.kiln", "--sort", "output_error", "--limit", "\(errors.count)"]
+    let shown = try expectSuccess(command, in: scratch.folder).text
+    #expect(shown.contains("weight error") && shown.contains("output error"))
+    let listed = try #require(
+      try expectSuccess(command + ["--json"], in: scratch.folder).json()["tensors"]
+        as? [[String: Any]])
+    let found = listed.compactMap { $0["output_error"] as? Double }
+    #expect(found.count == errors.count && found == found.sorted(by: >))
+    for tensor in listed {
+      let name = try #require(tensor["name"] as? String)
+      #expect(tensor["output_error"] as? Double == errors[name], "\(name)")
+    }
+    // A checkpoint stores none: no empty columns.
+    let plain = try expectSuccess(["inspect", "model", "--tensors"], in: scratch.folder).text
+    #expect(!plain.contains("weight error"))
+  }
+
   @Test("files that compression does not make smaller are quantized again")
   func compression() throws {
     // Found by reading: matrices were fetched a second time from a calibration that had handed them out.

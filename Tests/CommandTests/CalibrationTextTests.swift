@@ -41,6 +41,10 @@ struct CalibrationTextTests {
     #expect(try told(measure("x.kiln", "-", input: Fixture.text)).count == 1)
     let document = try measure("x.kiln", "text.txt", ["--json"]).json()
     #expect(document["calibration_text"] as? Bool == true)
+    // A table that is kept says it as well.
+    let note = "the model was calibrated by this text"
+    #expect(try measure("x.kiln", "text.txt", ["--quiet"]).text.contains(note))
+    #expect(try !measure("x.kiln", "other.txt", ["--quiet"]).text.contains(note))
     // The whole of the other was used, and this one goes on.
     try scratch.write(Fixture.text + other, to: "longer.txt")
     #expect(try told(measure("x.kiln", "longer.txt")).count == 1)

@@ -37,6 +37,16 @@ struct EnvironmentTests {
     #expect(result.output.isEmpty)
   }
 
+  @Test("with names that are almost those of Kiln are warned of")
+  func misspelled() throws {
+    let result = try inspect(["KILN_THREDS": "1"], "--threads", "1")
+    #expect(result.status == 0)
+    #expect(
+      result.warnings.contains { $0.contains("KILN_THREDS") && $0.contains("KILN_THREADS?") },
+      "\(result.errors)")
+    #expect(try inspect(["KILN_CACHE": "1", "THREDS": "1"]).warnings.isEmpty)
+  }
+
   @Test("of Kiln do not keep help from being printed")
   func help() throws {
     for arguments in [

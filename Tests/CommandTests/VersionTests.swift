@@ -39,6 +39,18 @@ struct VersionTests {
     #expect((object["memory_bytes"] as? Int ?? 0) > 1 << 20)
   }
 
+  @Test("has the formats of other commands, as far as they fit")
+  func format() throws {
+    let document = try expectSuccess(["--version", "--json"]).text
+    for words in [["--format", "json"], ["--format=json"]] {
+      #expect(try expectSuccess(["--version"] + words).text == document)
+    }
+    for words in [["--format", "csv"], ["--format"], ["--format=markdown"]] {
+      let result = try Tool.run(["--version"] + words)
+      #expect(result.status == Code.usage && result.output.isEmpty)
+    }
+  }
+
   @Test("does not take what does not belong to it")
   func words() throws {
     let result = try Tool.run(["--version", "--frob"])

@@ -221,6 +221,12 @@ import Testing
       other.expertsPerToken = 1
       let changed = try other.write(to: folder, as: "changed")
       #expect(try scene.compare(source, changed).verdict == .different)
+      // What no dialect knows may change what the model computes, so it is no matter of dialect.
+      let successor = try scene.checkpoint.inDialect(.transformers).write(
+        to: folder, as: "successor",
+        configuration: scene.checkpoint.inDialect(.transformers).configuration
+          .setting("gate_lower_bound", to: .number(-5)))
+      #expect(try scene.compare(source, successor).verdict == .different)
     }
   }
 

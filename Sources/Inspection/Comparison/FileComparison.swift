@@ -69,10 +69,11 @@ struct FileComparison {
   }
 
   /// Whether one configuration is written for transformers and the other as it was released, and both
-  /// describe the same architecture.
+  /// describe the same architecture, as far as Kiln knows their keys.
   private var haveSameConfiguration: Bool {
     guard let left = try? left.configuration(), let right = try? right.configuration(),
       left["layer_types"].isPresent != right["layer_types"].isPresent,
+      [left, right].allSatisfy({ (try? UnknownKeys($0).consequential.isEmpty) == true }),
       let leftModel = try? ModelConfiguration(left), let rightModel = try? ModelConfiguration(right)
     else { return false }
     return leftModel == rightModel

@@ -89,20 +89,24 @@ struct Bench: ParsableCommand {
       model: model.model.string, threads: common.workers.count, repeats: repeats,
       loadAverage: LoadAverage.lastMinute)
     if let warning = report.loadWarning { common.warn([warning]) }
-    say("machine")
+    let progress = BenchProgress(common.progressPrinter(), total: measurementCount(of: checked))
+    progress.begin("machine")
     let machine = MachineCeilings(
       workers: common.workers, repeats: repeats,
       availableByteCount: PhysicalMemory.byteCount)
     report.machine = machine
-    if only.contains(.kda) { measureKimiDelta(checked, &report) }
+    if only.contains(.kda) { measureKimiDelta(checked, progress, &report) }
     if !only.allSatisfy({ ![.prefill, .decode, .products].contains($0) }) {
       try PackedIntegrity(checkpoint).checkAll(workers: common.workers)
       let model = try Model(checked, workers: common.workers)
-      if only.contains(.prefill) { try measurePrefill(model, text, &report) }
-      if only.contains(.decode) { try measureDecode(model, machine, &report) }
-      if only.contains(.products) { measureProducts(model, &report) }
+      if only.contains(.prefill) { try measurePrefill(model, text, progress, &report) }
+      if only.contains(.decode) { try measureDecode(model, machine, progress, &report) }
+      if only.contains(.products) { measureProducts(model, progress, &report) }
     }
-    if only.contains(.convert) || only.contains(.quantize) { try measureJobs(checked, &report) }
+    if only.contains(.convert) || only.contains(.quantize) {
+      try measureJobs(checked, progress, &report)
+    }
+    progress.finish()
     common.warn(report.spreadWarnings + report.ceilingWarnings)
     try common.print(report.report)
   }
@@ -112,9 +116,14 @@ struct Bench: ParsableCommand {
     Set(only.filter { $0 != .machine }.map { $0 == .quantize ? .convert : $0 })
   }
 
-  private func say(_ activity: String) {
-    guard !common.quiet, common.progress != .none else { return }
-    StandardError.print("bench: \(activity)")
+  /// How many measurements there will be; all products are one, since only the open model tells how many it has.
+  private func measurementCount(of checked: CheckedCheckpoint) -> Int {
+    let hasKimiDelta = only.contains(.kda) && checked.configuration.linearAttention != nil
+    return 1 + (hasKimiDelta ? Self.kimiDeltaLengths.count * Self.kimiDeltaKernels.count : 0)
+      + (only.contains(.prefill) ? tokens.reduce(0) { $0 + Self.batches(of: $1).count } : 0)
+      + (only.contains(.decode) ? context.count : 0) + (only.contains(.products) ? 1 : 0)
+      + (only.contains(.convert) || only.contains(.quantize) ? 1 : 0)
+      + (only.contains(.convert) ? 1 : 0) + (only.contains(.quantize) ? 4 : 0)
   }
 
   private func tokens(of checked: CheckedCheckpoint) throws -> [Int] {
@@ -124,55 +133,73 @@ struct Bench: ParsableCommand {
 
   // MARK: - Sections
 
-  private func measurePrefill(_ model: Model, _ text: [Int], _ report: inout BenchReport) throws {
+  /// Sequences that are run together: one, and as many as fill a batch.
+  private static func batches(of length: Int) -> [Int] {
+    let full = max(1, PrefillBenchmark.tokensPerBatch / length)
+    return full == 1 ? [1] : [1, full]
+  }
+
+  private func measurePrefill(
+    _ model: Model, _ text: [Int], _ progress: BenchProgress, _ report: inout BenchReport
+  ) throws {
     let benchmark = PrefillBenchmark(
       model, options: Model.Options(kernel: kernel.kernel, workers: common.workers),
       repeats: repeats, text: text)
     for length in tokens {
-      let full = max(1, PrefillBenchmark.tokensPerBatch / length)
-      for sequences in full == 1 ? [1] : [1, full] {
-        say("prefill, \(length) tokens, \(sequences) at a time")
+      for sequences in Self.batches(of: length) {
+        progress.begin("prefill, \(length) tokens, \(sequences) at a time")
         report.prefill.append(try benchmark.run(tokens: length, sequences: sequences))
       }
     }
   }
 
   private func measureDecode(
-    _ model: Model, _ machine: MachineCeilings, _ report: inout BenchReport
+    _ model: Model, _ machine: MachineCeilings, _ progress: BenchProgress,
+    _ report: inout BenchReport
   ) throws {
     let benchmark = DecodeBenchmark(
       model, workers: common.workers, repeats: repeats, machine: machine)
     for length in context {
-      say("decode, context \(length)")
+      progress.begin("decode, context \(length)")
       report.decode.append(try benchmark.run(context: length))
     }
   }
 
-  private func measureKimiDelta(_ checked: CheckedCheckpoint, _ report: inout BenchReport) {
+  private static let kimiDeltaLengths = [1, 64, 512, 4096, 65536]
+  private static let kimiDeltaKernels =
+    [.passes, .recurrent] + [16, 32, 64].map { KimiDeltaKernel.chunkwise(chunk: $0) }
+
+  private func measureKimiDelta(
+    _ checked: CheckedCheckpoint, _ progress: BenchProgress, _ report: inout BenchReport
+  ) {
     guard let dimensions = checked.configuration.linearAttention else { return }
     let channels = dimensions.headDimension
     let benchmark = KimiDeltaBenchmark(
       shape: KimiDeltaShape(
         heads: dimensions.heads, keyDimension: channels, valueDimension: channels),
       repeats: repeats)
-    for length in [1, 64, 512, 4096, 65536] {
-      let chunkwise = [16, 32, 64].map { KimiDeltaKernel.chunkwise(chunk: $0) }
-      for kernel in [.passes, .recurrent] + chunkwise {
-        say("kda, \(length) tokens, \(BenchReport.name(of: kernel))")
+    for length in Self.kimiDeltaLengths {
+      for kernel in Self.kimiDeltaKernels {
+        progress.begin("kda, \(length) tokens, \(BenchReport.name(of: kernel))")
         report.kda.append(benchmark.run(kernel, tokens: length))
       }
     }
   }
 
-  private func measureProducts(_ model: Model, _ report: inout BenchReport) {
+  private func measureProducts(
+    _ model: Model, _ progress: BenchProgress, _ report: inout BenchReport
+  ) {
     let benchmark = ProductBenchmark(model, workers: common.workers, repeats: repeats)
     for index in 0..<benchmark.count {
-      say("products, \(index + 1) of \(benchmark.count)")
+      let detail = "products, \(index + 1) of \(benchmark.count)"
+      if index == 0 { progress.begin(detail) } else { progress.go(on: detail) }
       report.products.append(benchmark.run(index, tokens: 512))
     }
   }
 
-  private func measureJobs(_ checked: CheckedCheckpoint, _ report: inout BenchReport) throws {
+  private func measureJobs(
+    _ checked: CheckedCheckpoint, _ progress: BenchProgress, _ report: inout BenchReport
+  ) throws {
     let environment = Environment.process["TMPDIR"].map { FilePath(argument: $0) }
     let benchmark = try ConversionBenchmark(
       checked, in: scratch ?? environment ?? "/tmp", workers: common.workers, repeats: repeats)
@@ -186,7 +213,7 @@ struct Bench: ParsableCommand {
       }
     }
     for job in jobs {
-      say(BenchReport.name(of: job))
+      progress.begin(BenchReport.name(of: job))
       report.jobs.append(try benchmark.run(job))
     }
   }

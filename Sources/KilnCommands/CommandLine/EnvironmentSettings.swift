@@ -12,6 +12,8 @@ package struct EnvironmentSettings: Sendable, Equatable {
   package private(set) var threads: Threads?
   /// What could not be used.
   package private(set) var warnings: [String] = []
+  /// Variables whose names are almost those of Kiln.
+  package private(set) var misspellings: [String] = []
 
   /// A number of threads.
   package struct Threads: Sendable, Equatable {
@@ -21,6 +23,7 @@ package struct EnvironmentSettings: Sendable, Equatable {
     package let variable: String
   }
 
+  private static let ownVariables = ["KILN_THREADS", "KILN_INSTRUCTIONS"]
   /// Variables of others that give a number of threads, the first that is set first.
   private static let threadVariables = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"]
 
@@ -34,6 +37,13 @@ package struct EnvironmentSettings: Sendable, Equatable {
     _ environment: Environment = .process,
     instructions: [InstructionSet] = InstructionSet.available
   ) throws {
+    misspellings = environment.names.filter { $0.uppercased().hasPrefix("KILN") }.compactMap {
+      name in
+      guard !Self.ownVariables.contains(name) else { return nil }
+      return NearestName.of(name, among: Self.ownVariables).map {
+        "\(name) is no variable of Kiln; did you mean \($0)?"
+      }
+    }
     if let text = environment["KILN_INSTRUCTIONS"] {
       try Self.checkInstructions(text, available: instructions)
     }

@@ -14,12 +14,22 @@ struct VersionRequest {
     guard arguments.first?.hasPrefix("-") == true, arguments.contains("--version") else {
       return nil
     }
-    let known = ["--version", "--verbose", "--json"]
-    for word in arguments where !known.contains(word) {
-      throw UsageError("--version does not go with \"\(word)\"")
+    var (isVerbose, isJSON) = (false, false)
+    var words = arguments[...]
+    while let word = words.popFirst() {
+      switch word {
+      case "--version": break
+      case "--verbose": isVerbose = true
+      case "--json", "--format=json": isJSON = true
+      case "--format" where words.first == "json":
+        words.removeFirst()
+        isJSON = true
+      case _ where word.hasPrefix("--format"):
+        throw UsageError("--version has --format json alone")
+      default: throw UsageError("--version does not go with \"\(word)\"")
+      }
     }
-    isVerbose = arguments.contains("--verbose")
-    isJSON = arguments.contains("--json")
+    (self.isVerbose, self.isJSON) = (isVerbose, isJSON)
   }
 
   /// Prints it.

@@ -58,6 +58,7 @@ struct CommonOptions: ParsableArguments {
   func prepare() throws {
     Interruption.isQuiet = quiet
     let settings = try EnvironmentSettings()
+    warn(settings.misspellings)
     if threads == nil { warn(settings.warnings) }
     if let asked = threads ?? settings.threads?.count, asked > Workers.maximum {
       warn(["\(asked) threads are more than Kiln can use; it uses \(Workers.maximum)"])

@@ -138,6 +138,8 @@ enum TensorColumn: String, CaseIterable {
   case encoding
   case bytes
   case parameters
+  case weightError = "weight_error"
+  case outputError = "output_error"
   case min
   case max
   case mean
@@ -151,7 +153,7 @@ enum TensorColumn: String, CaseIterable {
   /// Whether values have to be read for it.
   var isStatistic: Bool {
     switch self {
-    case .name, .layer, .role, .encoding, .bytes, .parameters: false
+    case .name, .layer, .role, .encoding, .bytes, .parameters, .weightError, .outputError: false
     case .min, .max, .mean, .std, .absmax, .outliers, .zeros, .nan, .inf: true
     }
   }

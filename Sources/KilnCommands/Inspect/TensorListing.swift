@@ -113,7 +113,22 @@ struct TensorListing {
   func table(shownCount: Int? = nil, for audience: Audience = .everyone) -> ReportTable {
     ReportTable(
       "tensors", for: audience, rows: rows.limited(to: shownCount),
-      columns: hasStatistics ? Self.statisticsColumns : Self.plainColumns)
+      columns: (hasStatistics ? Self.statisticsColumns : Self.plainColumns) + errorColumns)
+  }
+
+  /// What rounding has cost, for people only where a packed file says it.
+  private var errorColumns: [TableColumn<Row>] {
+    let isKnown = rows.contains { $0.stored.errors != nil }
+    let areOutputsKnown = rows.contains { $0.stored.errors?.outputs != nil }
+    return [
+      .number(
+        "weight_error", "weight error", importance: 3, for: isKnown ? .everyone : .programs
+      ) { .number($0.stored.errors?.weights) },
+      .number(
+        "output_error", "output error", importance: 3,
+        for: areOutputsKnown ? .everyone : .programs
+      ) { .number($0.stored.errors?.outputs) },
+    ]
   }
 
   private static var name: TableColumn<Row> {
@@ -189,6 +204,8 @@ extension TensorListing.Row {
     case .nan: return statistics.map { Double($0.nanCount) }
     case .inf: return statistics.map { Double($0.infinityCount) }
     case .zeros: return statistics.map { Double($0.zeroCount) }
+    case .weightError: return stored.errors?.weights
+    case .outputError: return stored.errors?.outputs
     case .min, .max, .mean, .std, .absmax, .outliers:
       guard let statistics, statistics.finiteCount > 0 else { return nil }
       switch column {

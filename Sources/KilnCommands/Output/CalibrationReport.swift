@@ -18,9 +18,15 @@ struct CalibrationReport {
   }
 
   /// Lines that tell the sample, the errors of outputs by role, and the experts that saw few tokens.
-  var lines: [String] {
+  var lines: [String] { lines(withErrors: true) }
+
+  /// The same lines, without those that a table beside them has.
+  ///
+  /// - Parameter withErrors: Whether the errors of outputs are told.
+  /// - Returns: The lines; none without a calibration.
+  func lines(withErrors: Bool) -> [String] {
     guard case .object = calibration else { return [] }
-    return [sample] + errors + coverage + notes
+    return [sample] + (withErrors ? errors : []) + coverage + notes
   }
 
   private var sample: String {

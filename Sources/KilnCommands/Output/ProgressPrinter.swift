@@ -122,13 +122,16 @@ final class ProgressPrinter: Sendable {
     state.lastShown = seconds
     let line = ProgressLine(
       activity: progress.activity, detail: progress.detail, share: progress.work.share,
-      rate: state.rates[progress.activity]?.perSecond.map { Self.text($0, progress.unit) },
+      rate: state.rates[progress.activity]?.perSecond.flatMap { Self.text($0, progress.unit) },
       elapsed: seconds,
-      remaining: state.work.perSecond.map { rate in
-        // What has passed since the report counts down, as long as no report says otherwise.
-        max(
-          (progress.work.total - progress.work.completed) / rate - (seconds - state.lastReport), 0)
-      })
+      remaining: progress.unit == .measurements
+        ? nil
+        : state.work.perSecond.map { rate in
+          // What has passed since the report counts down, as long as no report says otherwise.
+          max(
+            (progress.work.total - progress.work.completed) / rate - (seconds - state.lastReport), 0
+          )
+        })
     switch form {
     case .bar:
       StatusLine.shared.draw(line.bar(width: terminal.width, isUTF8: terminal.isUTF8))
@@ -137,7 +140,8 @@ final class ProgressPrinter: Sendable {
     }
   }
 
-  private static func text(_ perSecond: Double, _ unit: Progress.Unit) -> String {
+  /// A rate; nil if it says nothing.
+  private static func text(_ perSecond: Double, _ unit: Progress.Unit) -> String? {
     // A first step may have taken next to no time.
     let whole = Int(min(perSecond, 1e15))
     func count(_ name: String) -> String {
@@ -149,6 +153,7 @@ final class ProgressPrinter: Sendable {
     case .tokens: Quantities.grouped(whole) + " tokens/s"
     case .matrices: count("matrices")
     case .parts: count("parts")
+    case .measurements: nil
     }
   }
 }

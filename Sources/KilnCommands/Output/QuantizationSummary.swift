@@ -131,7 +131,8 @@ struct QuantizationSummary {
   private var conclusion: [Note] {
     var lines: [String] = []
     if let evidence = report?.evidence {
-      lines += CalibrationReport(calibrationJSON(evidence)).lines.map { "calibration: \($0)" }
+      lines += CalibrationReport(calibrationJSON(evidence)).lines(withErrors: false)
+        .map { "calibration: \($0)" }
     }
     let verb = statistics == nil ? "would write" : "wrote"
     lines.append(

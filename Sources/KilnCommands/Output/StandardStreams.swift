@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Reports
 import SystemPackage
 import TensorCore
 
@@ -36,9 +37,11 @@ struct ClosedPipe: Error {}
 
 /// Where logs, warnings and progress go.
 enum StandardError {
-  /// Writes a line.
+  /// Writes a line, in ASCII if the terminal shows nothing else.
   static func print(_ line: String) {
-    StatusLine.shared.write(line + "\n")
+    let terminal = Terminal.errors
+    let shown = terminal.isTerminal && !terminal.isUTF8 ? line.asASCII : line
+    StatusLine.shared.write(shown + "\n")
   }
 
   /// Writes a warning.
