@@ -30,6 +30,8 @@ struct SuggestionTests {
       (quantize + ["--method", "gtpq"], "gptq"), (quantize + ["--set", "haed=bf16"], "head"),
       (quantize + ["--set", "head=bf61"], "bf16"), (quantize + ["--compress", "zsdt"], "zstd"),
       (["perplexity", "model", "--text", "t", "--kda", "chunks"], "chunk"),
+      (["ppl", "model", "--text", "t", "--kda", "chunks"], "chunk"),
+      (["ls", "model", "--tensor"], "--tensors"),
       (["perplexity", "model", "--text", "t", "--score", "second_half"], "second-half"),
       (["inspect", "model", "--progress", "plian"], "plain"),
       (["convert", "model", "o", "--dtype", "bf-16"], "bf16"),
@@ -41,6 +43,15 @@ struct SuggestionTests {
     let guess = line.components(separatedBy: "did you mean ").dropFirst().joined()
     #expect(guess.hasPrefix("\(meant)?") || guess.hasPrefix("\"\(meant)\"?"), "\(line)")
     #expect(!guess.contains(","), "\(line)")
+  }
+
+  @Test(
+    "a short name has the help of its command",
+    arguments: [("ls", "inspect"), ("ppl", "perplexity")])
+  func aliases(_ alias: String, _ name: String) throws {
+    let help = try expectSuccess([alias, "--help"]).text
+    #expect(try help == expectSuccess([name, "--help"]).text)
+    #expect(try help == expectSuccess(["help", alias]).text)
   }
 
   @Test(

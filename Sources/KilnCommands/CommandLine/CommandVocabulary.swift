@@ -10,6 +10,8 @@ struct CommandVocabulary {
   /// A command.
   struct Command {
     let name: String
+    /// Other names of it.
+    let aliases: [String]
     let options: [Option]
 
     /// The long names of its options, without dashes.
@@ -43,12 +45,15 @@ struct CommandVocabulary {
   /// The names of all commands.
   var commandNames: [String] { commands.map(\.name) }
 
-  /// The command of that name.
-  subscript(_ name: String) -> Command? { commands.first { $0.name == name } }
+  /// The command of that name or alias.
+  subscript(_ name: String) -> Command? {
+    commands.first { $0.name == name || $0.aliases.contains(name) }
+  }
 
   private static func command(_ field: JSONField) throws -> Command {
     Command(
       name: try field["commandName"].string(),
+      aliases: try field["aliases"].ifPresent?.array().map { try $0.string() } ?? [],
       options: try field["arguments"].ifPresent?.array().compactMap(option) ?? [])
   }
 
