@@ -59,6 +59,12 @@ package struct StoredTensor: Sendable {
   /// What rounding it has cost; nil unless a packed file says it.
   package var errors: KilnHeader.TensorErrors? { description.errors }
 
+  /// The relative error of its weights; nil unless a packed file says it.
+  package var weightError: Double? { errors?.weights }
+
+  /// The relative error of its outputs on the calibration text; nil unless a packed file says it.
+  package var outputError: Double? { errors?.outputs }
+
   /// A tensor whose bytes can be used where they are.
   package init(name: ExactString, tensor: EncodedTensor, sourceDType: DType) {
     description = Description(name: name, sourceDType: sourceDType, content: .inPlace(tensor))

@@ -118,16 +118,16 @@ struct TensorListing {
 
   /// What rounding has cost, for people only where a packed file says it.
   private var errorColumns: [TableColumn<Row>] {
-    let isKnown = rows.contains { $0.stored.errors != nil }
-    let areOutputsKnown = rows.contains { $0.stored.errors?.outputs != nil }
+    let isKnown = rows.contains { $0.stored.weightError != nil }
+    let areOutputsKnown = rows.contains { $0.stored.outputError != nil }
     return [
       .number(
         "weight_error", "weight error", importance: 3, for: isKnown ? .everyone : .programs
-      ) { .number($0.stored.errors?.weights) },
+      ) { .number($0.stored.weightError) },
       .number(
         "output_error", "output error", importance: 3,
         for: areOutputsKnown ? .everyone : .programs
-      ) { .number($0.stored.errors?.outputs) },
+      ) { .number($0.stored.outputError) },
     ]
   }
 
@@ -204,8 +204,8 @@ extension TensorListing.Row {
     case .nan: return statistics.map { Double($0.nanCount) }
     case .inf: return statistics.map { Double($0.infinityCount) }
     case .zeros: return statistics.map { Double($0.zeroCount) }
-    case .weightError: return stored.errors?.weights
-    case .outputError: return stored.errors?.outputs
+    case .weightError: return stored.weightError
+    case .outputError: return stored.outputError
     case .min, .max, .mean, .std, .absmax, .outliers:
       guard let statistics, statistics.finiteCount > 0 else { return nil }
       switch column {
