@@ -147,6 +147,7 @@ struct PackingRun {
     }
     let extents = packed.header.files.map(\.extent) + packed.header.tensors.map(\.extent)
     return extents == records.map(\.extent) && packed.header.shard == shard.layout.header.shard
+      && packed.paddings.allSatisfy { packed.file.bytes.isZero($0) }
       && extents.allSatisfy(packed.isIntact)
   }
 
