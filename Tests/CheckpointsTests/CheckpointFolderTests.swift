@@ -160,6 +160,22 @@ import Testing
     }
   }
 
+  @Test func `what is too large to be carried along is left out, and that is said`() throws {
+    try TemporaryFolder.with { folder in
+      let path = try TinyCheckpoint().write(to: folder, as: "m")
+      let limit = Checkpoint.maximumFileByteCount
+      for (name, size) in [("fits.txt", limit), ("large.txt", limit + 1)] {
+        try folder.write("x", as: "m/\(name)")
+        try folder.extend("m/\(name)", to: size)
+      }
+      let checkpoint = try Checkpoint(path)
+      #expect(checkpoint.files.contains { $0.name == "fits.txt" })
+      #expect(!checkpoint.files.contains { $0.name == "large.txt" })
+      #expect(
+        checkpoint.leftOut.contains { $0.contains("large.txt") && $0.contains("\(limit + 1)") })
+    }
+  }
+
   @Test func `a configuration over the limit is refused without being read`() throws {
     try TemporaryFolder.with { folder in
       let path = try TinyCheckpoint().write(to: folder, as: "m")

@@ -63,6 +63,20 @@ import Testing
     }
   }
 
+  @Test func `data that do not begin at a page are refused`() throws {
+    try TemporaryFolder.with { folder in
+      var header = Array(try RawKiln.goldenHeader().utf8)
+      header += [UInt8](repeating: UInt8(ascii: " "), count: (64 - header.count % 64) % 64)
+      let data = try RawKiln.goldenData()
+      // All else is as it should be: zeros up to where the entries are.
+      let gap = [UInt8](repeating: 0, count: RawKiln.pageByteCount - 64 - header.count)
+      let prelude = RawKiln.prelude(
+        header: header, fileByteCount: RawKiln.pageByteCount + data.count)
+      let path = try folder.write(prelude + header + gap + data, as: "x.kiln")
+      #expect { try KilnFile(path) } throws: { "\($0)".contains("data_offset") }
+    }
+  }
+
   @Test func `another block size is refused`() throws {
     for size in ["0", "1048575", "2097152", "9223372036854775807"] {
       try expectRefusal("\"block_bytes\":1048576", "\"block_bytes\":\(size)", "block_bytes")

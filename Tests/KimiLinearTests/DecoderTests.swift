@@ -53,6 +53,25 @@ import Testing
     }
   }
 
+  @Test func `a state fits that fills the context, and no longer one`() throws {
+    try withModel(TinyCheckpoint("KDA") { $0.isLinear = [true, true] }) { runner in
+      let decoder = try Decoder(runner.model, options: options(8))
+      var states = [SequenceState(runner.model.configuration)]
+      func run(_ tokens: [Int]) throws {
+        _ = try runner.model.run(
+          tokens, sequences: [0..<tokens.count], states: &states,
+          options: Model.Options(kernel: .recurrent, workers: Workers(count: 1)))
+      }
+      try run(runner.tokens(8, seed: 36))
+      try decoder.take(states[0])
+      #expect(decoder.tokenCount == 8)
+      try run(runner.tokens(1, seed: 37))
+      #expect(throws: ModelError.contextFull(model: runner.model.name, limit: 8)) {
+        try decoder.take(states[0])
+      }
+    }
+  }
+
   @Test func `a state of another model is refused`() throws {
     try withModel(TinyCheckpoint("KDA") { $0.isLinear = [true, true] }) { one in
       try withModel(TinyCheckpoint("MLA") { $0.isLinear = [false, false] }) { other in

@@ -29,6 +29,27 @@ struct QuantitiesTests {
     #expect(Quantities.bytes(count) == text)
   }
 
+  @Test(
+    "groups of three digits",
+    arguments: [
+      (0, "0"), (7, "7"), (999, "999"), (1000, "1,000"), (12_345, "12,345"), (999_999, "999,999"),
+      (1_000_000, "1,000,000"), (-1000, "-1,000"), (-999, "-999"),
+      (Int.min, "-9,223,372,036,854,775,808"),
+    ])
+  func grouped(_ count: Int, _ text: String) {
+    #expect(Quantities.grouped(count) == text)
+  }
+
+  @Test(
+    "counts and shares",
+    arguments: [
+      (999, "999"), (1500, "1.5 k"), (67_700_000, "67.7 M"), (48_000_000_000, "48.0 B"),
+    ])
+  func counts(_ count: Int, _ text: String) {
+    #expect(Quantities.count(count) == text)
+    #expect(Quantities.percent(0.0321) == "3.2 %" && Quantities.percent(1) == "100.0 %")
+  }
+
   @Test("every power of ten and its neighbors have four significant digits")
   func digits() {
     for exponent in -4...3 {

@@ -111,4 +111,20 @@ struct PerplexityFigureTests {
     expectFigures(json, ["temperature": 0.25, "threads": 1])
     #expect(json["seed"] as? String == "18446744073709551615")
   }
+
+  @Test("a text that ends at both limits at once has the length that was asked for")
+  func bothLimits() throws {
+    func ending(_ limits: String...) throws -> [String: Any] {
+      try expectSuccess(
+        ["generate", Fixture.nano.path, "--prompt", "e", "--json", "--quiet"] + limits
+      ).json()
+    }
+    // The last token need not be run: a prompt of one token and two of three fill a context of three.
+    let both = try ending("--max-tokens", "3", "--context-limit", "3")
+    #expect(both["prompt_tokens"] as? Int == 1 && both["generated_tokens"] as? Int == 3)
+    #expect(both["ended_by"] as? String == "max_tokens")
+    let context = try ending("--max-tokens", "4", "--context-limit", "3")
+    #expect(context["generated_tokens"] as? Int == 3)
+    #expect(context["ended_by"] as? String == "context_limit")
+  }
 }
