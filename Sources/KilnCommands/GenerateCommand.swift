@@ -32,8 +32,9 @@ struct Generate: ParsableCommand {
   var prompt: String?
 
   @Option(
-    help: "A file with the text to continue, UTF-8; - reads standard input.", completion: .file())
-  var promptFile: String?
+    help: "A file with the text to continue, UTF-8; - reads standard input.",
+    completion: .file(), transform: { FilePath(argument: $0) })
+  var promptFile: FilePath?
 
   @Option(help: ArgumentHelp("Tokens to generate at most.", valueName: "n"))
   var maxTokens = 256
@@ -81,7 +82,7 @@ struct Generate: ParsableCommand {
     let tokenizer = try checked.tokenizer()
     let endTokens = try EndTokens(checked, tokenizer)
     common.warn(endTokens.warnings)
-    let source = promptFile ?? "--prompt"
+    let source = promptFile?.string ?? "--prompt"
     let tokens = try tokenizer.encode(
       promptFile.map(InputText.read) ?? Array((prompt ?? "").utf8), file: source,
       allowSpecial: special)

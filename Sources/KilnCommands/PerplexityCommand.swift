@@ -33,8 +33,10 @@ struct MeasurePerplexity: ParsableCommand {
 
   @OptionGroup var model: ModelArgument
 
-  @Option(help: "The text, UTF-8; - reads standard input.", completion: .file())
-  var text: String
+  @Option(
+    help: "The text, UTF-8; - reads standard input.", completion: .file(),
+    transform: { FilePath(argument: $0) })
+  var text: FilePath
 
   @Option(
     help: ArgumentHelp(
@@ -95,7 +97,7 @@ struct MeasurePerplexity: ParsableCommand {
       try TokenLog($0, replacing: overwrite.force, isComparison: base != nil)
     }
     let bytes = try InputText.read(text)
-    let allTokens = try checked.tokenizer().encode(bytes, file: text)
+    let allTokens = try checked.tokenizer().encode(bytes, file: text.string)
     let tokens = limited(allTokens)
     let calibrated = modelsCalibrated(
       by: bytes, allTokens, of: [checked.checkpoint] + (base.map { [$0] } ?? []))
@@ -104,7 +106,7 @@ struct MeasurePerplexity: ParsableCommand {
         "--context \(windowing.context) is beyond the \(maximum) tokens that the model was made for"
       ])
     }
-    let windows = try windowing.windows(tokenCount: tokens.count, of: text)
+    let windows = try windowing.windows(tokenCount: tokens.count, of: text.string)
     let run = try windowRun(checked, tokens, windows)
     if let base {
       try compare(
@@ -134,7 +136,7 @@ struct MeasurePerplexity: ParsableCommand {
     for output in [tokenLog, saveBase].compactMap(\.self) {
       for input in inputs {
         try Inputs.checkOutput(
-          output, isNot: input, or: text == "-" ? [] : [FilePath(argument: text)])
+          output, isNot: input, or: text == InputText.standardInput ? [] : [text])
       }
     }
     try tokenLogPath?.check(as: .table)
@@ -145,7 +147,7 @@ struct MeasurePerplexity: ParsableCommand {
   }
 
   private func tokens(of bytes: [UInt8], for checked: CheckedCheckpoint) throws -> [Int] {
-    limited(try checked.tokenizer().encode(bytes, file: text))
+    limited(try checked.tokenizer().encode(bytes, file: text.string))
   }
 
   private func limited(_ tokens: [Int]) -> [Int] {
@@ -276,7 +278,8 @@ struct MeasurePerplexity: ParsableCommand {
     calibrated: [Bool]
   ) throws {
     let report = PerplexityReport(
-      summary, windows, model: model.model, text: text, kernel: kernel.form, workers: common.workers
+      summary, windows, model: model.model, text: text.string, kernel: kernel.form,
+      workers: common.workers
     )
     let texts = zip(["calibration_text", "against_calibration_text"], calibrated).map {
       JSONMember(key: ExactString($0), value: .bool($1))

@@ -55,8 +55,8 @@ struct Bench: ParsableCommand {
 
   @Option(
     help: "A text to read in the prefill, UTF-8; seeded random tokens without.",
-    completion: .file())
-  var text: String?
+    completion: .file(), transform: { FilePath(argument: $0) })
+  var text: FilePath?
 
   @Option(
     help: "Where a folder for outputs is made, and removed; $TMPDIR or /tmp by default.",
@@ -128,7 +128,7 @@ struct Bench: ParsableCommand {
 
   private func tokens(of checked: CheckedCheckpoint) throws -> [Int] {
     guard let text else { return [] }
-    return try checked.tokenizer().encode(InputText.read(text), file: text)
+    return try checked.tokenizer().encode(InputText.read(text), file: text.string)
   }
 
   // MARK: - Sections

@@ -33,7 +33,7 @@ struct CalibrationOptions: ParsableArguments {
   func resolved(for checked: CheckedCheckpoint, _ common: CommonOptions) throws -> CalibrationText?
   {
     guard let calibration else { return nil }
-    if calibration.string != "-", FileKind(of: calibration) == .regular,
+    if calibration != InputText.standardInput, FileKind(of: calibration) == .regular,
       KilnFile.recognizes(try MappedFile(calibration))
     {
       if let given = sampling.givenFlags.first {
@@ -100,7 +100,7 @@ struct CalibrationSampling: ParsableArguments {
   func text(
     _ path: FilePath, for checked: CheckedCheckpoint, _ common: CommonOptions
   ) throws -> CalibrationText {
-    let text = try InputText.read(path.string)
+    let text = try InputText.read(path)
     let tokens = try checked.tokenizer().encode(text, file: path.string)
     guard tokens.count >= Self.smallestContext else {
       throw TextError.tooShort(
