@@ -42,6 +42,7 @@ public struct Kiln: ParsableCommand {
     StandardDescriptors.reserve()
     Interruption.install()
     let arguments = ProcessArguments.all
+    StandardError.color = ProcessArguments.color(arguments)
     do {
       try run(arguments)
       Glibc.exit(ExitStatus.success.rawValue)
@@ -56,7 +57,10 @@ public struct Kiln: ParsableCommand {
       return
     }
     var command = try parseAsRoot(arguments)
-    if let command = command as? any CommonCommand { try command.common.prepare() }
+    if let command = command as? any CommonCommand {
+      Interruption.expectsOutput = command.writesFile
+      try command.common.prepare()
+    }
     try command.run()
   }
 
@@ -67,7 +71,7 @@ public struct Kiln: ParsableCommand {
     switch error {
     case is ClosedPipe: return ExitStatus.closedPipe.rawValue
     case let error as any KilnError:
-      StandardError.print("kiln: \(error.description.asOneLine)")
+      StandardError.fail(error.description)
       return ExitStatus(error.category).rawValue
     default: break
     }
@@ -88,7 +92,7 @@ public struct Kiln: ParsableCommand {
       return usage(diagnosis?.message(lines) ?? lines)
     case let code:
       let text = message(for: error)
-      if !text.isEmpty { StandardError.print("kiln: \(text.asOneLine)") }
+      if !text.isEmpty { StandardError.fail(text) }
       return code.rawValue
     }
   }
@@ -96,7 +100,7 @@ public struct Kiln: ParsableCommand {
   private static func usage(_ problem: String) -> Int32 {
     // A guess is what there is to see.
     let hint = problem.hasSuffix("?") ? "" : "; see --help"
-    StandardError.print("kiln: \(problem.asOneLine)\(hint)")
+    StandardError.fail("\(problem)\(hint)")
     return ExitStatus.usage.rawValue
   }
 }
