@@ -150,6 +150,17 @@ enum TensorColumn: String, CaseIterable {
   case nan
   case inf
 
+  /// The key of the column in a list of tensors.
+  var key: String {
+    switch self {
+    case .outliers: "outlier_share"
+    case .zeros: "zero_count"
+    case .nan: "nan_count"
+    case .inf: "inf_count"
+    default: rawValue
+    }
+  }
+
   /// Whether values have to be read for it.
   var isStatistic: Bool {
     switch self {
