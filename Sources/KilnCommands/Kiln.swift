@@ -87,13 +87,34 @@ public struct Kiln: ParsableCommand {
         return report(error, arguments)
       }
     case .validationFailure:
-      // The parser's own report has three lines and quotes arguments as they are.
-      let lines = message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")
+      let lines = oneLine(error)
+      if lines.hasPrefix("Missing value"), let joined = diagnosis?.withNegativeValues {
+        return usage(negativeValue(joined) ?? lines)
+      }
       return usage(diagnosis?.message(lines) ?? lines)
     case let code:
       let text = message(for: error)
       if !text.isEmpty { StandardError.fail(text) }
       return code.rawValue
+    }
+  }
+
+  /// The parser's own report, which has three lines and quotes arguments as they are.
+  private static func oneLine(_ error: any Error) -> String {
+    message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")
+  }
+
+  /// What is wrong with a command line in which negative numbers are joined to their options.
+  private static func negativeValue(_ arguments: [String]) -> String? {
+    do {
+      _ = try parseAsRoot(arguments)
+      let values = arguments.filter { $0.contains("=-") }
+      return "a value that begins with - is joined to its option: \(values.joined(separator: " "))"
+    } catch {
+      let lines = oneLine(error)
+      return CommandVocabulary(dump: _dumpHelp()).map {
+        UsageDiagnosis(arguments, $0).message(lines)
+      } ?? lines
     }
   }
 

@@ -95,13 +95,8 @@ struct RuleHint {
     if missing == [.head], roles.contains(.embedding) {
       return "the model has no head of its own: it is tied to the embedding"
     }
-    // Protected roles are listed for those who ask for one.
-    let isProtected = missing.contains { !$0.isQuantizable }
-    let found = TensorRole.allCases.filter {
-      roles.contains($0) && ($0.isQuantizable || isProtected)
-    }
     return "the model has no tensors of role \(names); it has "
-      + found.map(\.rawValue).joined(separator: ", ")
+      + TensorRole.list(of: TensorRole.allCases.filter(roles.contains))
   }
 
   private func exists(_ range: ClosedRange<Int>) -> Bool {
