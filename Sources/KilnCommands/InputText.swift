@@ -24,7 +24,7 @@ enum TextError: KilnError, Equatable {
   var description: String {
     switch self {
     case .tooShort(let file, let tokens, let needed):
-      "\(file): \(tokens) tokens, expected at least \(needed)"
+      "\(file): \(tokens) token\(tokens == 1 ? "" : "s"), expected at least \(needed)"
     case .notAnID(let file, let found):
       "\(file): \"\(found)\" is not a token id"
     case .notFinite(let model, let token, let cause):
