@@ -35,14 +35,14 @@ struct MeasurePerplexity: ParsableCommand {
 
   @Option(
     help: "The text, UTF-8; - reads standard input.", completion: .file(),
-    transform: { FilePath(argument: $0) })
+    transform: InputPath.read)
   var text: FilePath
 
   @Option(
     help: ArgumentHelp(
       "Compare with this base: a model, or what --save-base wrote for the same text and windows.",
       valueName: "base"),
-    completion: .file(), transform: { FilePath(argument: $0) })
+    completion: .file(), transform: InputPath.read)
   var against: FilePath?
 
   @Option(
@@ -50,7 +50,7 @@ struct MeasurePerplexity: ParsableCommand {
     help: ArgumentHelp(
       "Keep the results of the base (of MODEL, if there is none) for later comparisons.",
       valueName: "file"),
-    completion: .file(), transform: { OutputPath($0) })
+    completion: .file(), transform: { try OutputPath($0) })
   var saveBasePath: OutputPath?
   private var saveBase: FilePath? { saveBasePath?.path }
 
@@ -63,7 +63,7 @@ struct MeasurePerplexity: ParsableCommand {
       discussion:
         "With --against also ln p of the base, the divergence, and whether the top is the same.",
       valueName: "file"),
-    completion: .file(), transform: { OutputPath($0) })
+    completion: .file(), transform: { try OutputPath($0) })
   var tokenLogPath: OutputPath?
   private var tokenLog: FilePath? { tokenLogPath?.path }
 
@@ -92,6 +92,7 @@ struct MeasurePerplexity: ParsableCommand {
   func run() throws {
     let checked = try open(model.model)
     let base = try against.map { try Checkpoint($0, workers: common.workers) }
+    if base?.isSavedBase != false { common.warn(headOptions.warnings(for: [checked])) }
     try checkOutputs(inputs: [checked.checkpoint] + (base.map { [$0] } ?? []))
     let log = try tokenLog.map {
       try TokenLog($0, replacing: overwrite.force, isComparison: base != nil)
@@ -110,7 +111,8 @@ struct MeasurePerplexity: ParsableCommand {
     let run = try windowRun(checked, tokens, windows)
     if let base {
       try compare(
-        run, of: checked, with: openBase(base, for: run, text: bytes), log, calibrated: calibrated)
+        run, of: checked, with: openBase(base, for: run, of: checked, text: bytes), log,
+        calibrated: calibrated)
     } else {
       try measure(run, of: checked, log, calibrated: calibrated)
     }
@@ -244,7 +246,8 @@ struct MeasurePerplexity: ParsableCommand {
   }
 
   private func openBase(
-    _ checkpoint: Checkpoint, for run: WindowRun, text bytes: [UInt8]
+    _ checkpoint: Checkpoint, for run: WindowRun, of model: CheckedCheckpoint,
+    text bytes: [UInt8]
   ) throws -> Base {
     if checkpoint.isSavedBase {
       guard saveBase == nil else {
@@ -255,6 +258,7 @@ struct MeasurePerplexity: ParsableCommand {
       return Base(source: .saved(saved))
     }
     let checked = try check(checkpoint)
+    common.warn(headOptions.warnings(for: [model, checked]))
     if checkpoint.hasFile("tiktoken.model") {
       try check(tokens(of: bytes, for: checked), of: checked, run)
     }

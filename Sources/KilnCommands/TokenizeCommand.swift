@@ -24,7 +24,7 @@ struct Tokenize: ParsableCommand {
 
   @Option(
     help: "The text, UTF-8, or ids with --decode; - reads standard input.",
-    completion: .file(), transform: { FilePath(argument: $0) })
+    completion: .file(), transform: InputPath.read)
   var text: FilePath
 
   @Flag(help: "Read ids separated by white space and print the bytes that they stand for.")

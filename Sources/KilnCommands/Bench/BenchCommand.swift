@@ -55,12 +55,12 @@ struct Bench: ParsableCommand {
 
   @Option(
     help: "A text to read in the prefill, UTF-8; seeded random tokens without.",
-    completion: .file(), transform: { FilePath(argument: $0) })
+    completion: .file(), transform: InputPath.read)
   var text: FilePath?
 
   @Option(
     help: "Where a folder for outputs is made, and removed; $TMPDIR or /tmp by default.",
-    completion: .directory, transform: { FilePath(argument: $0) })
+    completion: .directory, transform: InputPath.read)
   var scratch: FilePath?
 
   @OptionGroup var headOptions: HeadOptions
@@ -82,7 +82,8 @@ struct Bench: ParsableCommand {
   func run() throws {
     let checkpoint = try Checkpoint(model.model, workers: common.workers)
     let checked = try CheckedCheckpoint(checkpoint, head: headOptions.head)
-    common.warn(checkpoint.warnings + checked.unknownWarnings)
+    common.warn(
+      checkpoint.warnings + checked.unknownWarnings + headOptions.warnings(for: [checked]))
     try checked.checkRunnable(workers: common.workers)
     let text = try tokens(of: checked)
     var report = BenchReport(

@@ -91,7 +91,7 @@ extension Terminal.ColorChoice: ExpressibleByArgument {}
 struct ModelArgument: ParsableArguments {
   @Argument(
     help: "A checkpoint folder, a .safetensors file, a .kiln file or a folder of .kiln shards.",
-    completion: .file(), transform: { FilePath(argument: $0) })
+    completion: .file(), transform: InputPath.read)
   var model: FilePath
 }
 
