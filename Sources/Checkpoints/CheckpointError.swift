@@ -53,7 +53,7 @@ package enum CheckpointError: KilnError, Equatable {
         + " index"
     case .missingIndex(let path, let shards):
       "\(path)/model.safetensors.index.json: missing, but the folder holds \(shards) safetensors"
-        + " files"
+        + (shards == 1 ? " file, one of several" : " files")
     case .missingFile(let path, let name):
       "\(path): has no \(name)"
     case .linkOutside(let path, let target):

@@ -82,8 +82,10 @@ struct CheckpointFolder {
         tensors += shard.tensors
         if shard.unlistedCount > 0 {
           warnings.append(
-            "\(shard.file.path): \(shard.unlistedCount) tensors that the index does not place there"
-              + " are ignored")
+            "\(shard.file.path): \(shard.unlistedCount)"
+              + (shard.unlistedCount == 1
+                ? " tensor that the index does not place there is ignored"
+                : " tensors that the index does not place there are ignored"))
         }
       })
     // No name is in one shard twice, and none in a shard that the index does not give for it.

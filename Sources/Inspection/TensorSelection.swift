@@ -6,8 +6,8 @@ package import TensorCore
 
 /// Which tensors are to be shown; what is empty lets all of them pass.
 package struct TensorSelection: Sendable {
-  /// Names, wholly or in part.
-  package var filter: TensorFilter?
+  /// Names, wholly or in part, of which one has to fit.
+  package var filters: [TensorFilter]
   /// What tensors do in the model.
   package var roles: Set<TensorRole>
   /// The layers that they belong to.
@@ -17,15 +17,15 @@ package struct TensorSelection: Sendable {
 
   /// A selection.
   package init(
-    filter: TensorFilter? = nil, roles: Set<TensorRole> = [], layers: [ClosedRange<Int>] = [],
+    filters: [TensorFilter] = [], roles: Set<TensorRole> = [], layers: [ClosedRange<Int>] = [],
     encodings: Set<String> = []
   ) {
-    (self.filter, self.roles, self.layers, self.encodings) = (filter, roles, layers, encodings)
+    (self.filters, self.roles, self.layers, self.encodings) = (filters, roles, layers, encodings)
   }
 
   /// Whether a tensor is one of them.
   package func includes(_ tensor: StoredTensor, role: TensorRole?) -> Bool {
-    if let filter, !filter.matches(tensor.name) { return false }
+    if !filters.isEmpty, !filters.contains(where: { $0.matches(tensor.name) }) { return false }
     if !roles.isEmpty {
       guard let role, roles.contains(role) else { return false }
     }
@@ -65,6 +65,23 @@ package struct TensorFilter: Sendable {
   /// Whether a tensor's name fits.
   package func matches(_ name: ExactString) -> Bool {
     pattern?.matches(name) ?? name.text.contains(text)
+  }
+
+  /// A pattern that was probably meant by a filter that matches nothing, since names of another dialect, regular
+  /// expressions or another case are no filters; with why, and a tensor that it matches.
+  ///
+  /// - Parameter names: All names.
+  /// - Returns: nil if no such pattern matches anything.
+  package func translation(
+    among names: [ExactString]
+  ) -> (pattern: String, reason: String?, name: ExactString)? {
+    for guess in PatternGuess.all(for: text) {
+      guard let candidate = NamePattern(guess.pattern),
+        let name = names.first(where: candidate.matches)
+      else { continue }
+      return (guess.pattern, guess.reason, name)
+    }
+    return nil
   }
 
   /// What was probably meant by a filter that matches nothing: the filter with its first unknown piece replaced by

@@ -33,13 +33,13 @@ struct Calibrate: ParsableCommand {
 
   @Argument(
     help: ArgumentHelp("The file to write.", valueName: "output"), completion: .file(),
-    transform: { OutputPath($0) })
+    transform: { try OutputPath($0) })
   var outputPath: OutputPath
   private var output: FilePath { outputPath.path }
 
   @Option(
     help: "A text, UTF-8, that is like what the model will be used for.", completion: .file(),
-    transform: { FilePath(argument: $0) })
+    transform: InputPath.read)
   var calibration: FilePath
 
   @OptionGroup var sampling: CalibrationSampling
@@ -54,7 +54,7 @@ struct Calibrate: ParsableCommand {
   func run() throws {
     let checked = try Inputs.open(
       model.model, for: output, reading: [calibration], willRun: true, carriesFiles: false,
-      head: headOptions.head, common)
+      head: headOptions, common)
     try outputPath.check(as: .saved("saved calibration"))
     try OutputFile.checkTarget(output, replacing: overwrite.force)
     try PackedIntegrity(checked.checkpoint).checkAll(workers: common.workers)

@@ -40,12 +40,12 @@ struct Convert: ParsableCommand {
   @Argument(
     help: "A checkpoint folder or .safetensors file, a .kiln file, or a folder of .kiln shards.",
     completion: .file(),
-    transform: { FilePath(argument: $0) })
+    transform: InputPath.read)
   var source: FilePath
 
   @Argument(
     help: ArgumentHelp("The .kiln file, or the folder, to write.", valueName: "output"),
-    completion: .file(), transform: { OutputPath($0) })
+    completion: .file(), transform: { try OutputPath($0) })
   var outputPath: OutputPath
   private var output: FilePath { outputPath.path }
 
@@ -107,6 +107,11 @@ struct Convert: ParsableCommand {
       throw UsageError(
         "--compress and --shards are for .kiln outputs, and \(output) does not end in .kiln")
     }
+    if let dtype, !checked.tensors.tensors.contains(where: \.encoding.isQuantized) {
+      common.warn([
+        "--dtype \(dtype.rawValue): no tensor is quantized, and others keep their type, so it changes nothing"
+      ])
+    }
     let export = try SafetensorsExport(
       checked, dtype: (dtype ?? .f32).dtype,
       shardByteCount: packed.shardSize?.byteCount ?? ShardPlan.defaultShardByteCount,
@@ -134,7 +139,7 @@ struct Convert: ParsableCommand {
       Report([
         .notes([
           Note(
-            "\(verb) \(output.string.asOneLine): \(Quantities.grouped(tensors)) tensors,"
+            "\(verb) \(output.string.asOneLine): \(Quantities.counted(tensors, "tensor")),"
               + " \(atMost)\(Quantities.bytes(bytes))\(fileText)"
               + (dryRun ? "; peak memory about \(Quantities.bytes(memory))" : ""),
             [

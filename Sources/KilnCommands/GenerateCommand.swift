@@ -32,8 +32,9 @@ struct Generate: ParsableCommand {
   var prompt: String?
 
   @Option(
-    help: "A file with the text to continue, UTF-8; - reads standard input.", completion: .file())
-  var promptFile: String?
+    help: "A file with the text to continue, UTF-8; - reads standard input.",
+    completion: .file(), transform: InputPath.read)
+  var promptFile: FilePath?
 
   @Option(help: ArgumentHelp("Tokens to generate at most.", valueName: "n"))
   var maxTokens = 256
@@ -76,12 +77,14 @@ struct Generate: ParsableCommand {
   func run() throws {
     let checkpoint = try Checkpoint(model.model)
     let checked = try CheckedCheckpoint(checkpoint, head: headOptions.head)
-    common.warn(checkpoint.warnings + checked.unknownWarnings)
+    common.warn(
+      checkpoint.warnings + checked.unknownWarnings + headOptions.warnings(for: [checked])
+        + sampling.warnings)
     try checked.checkRunnable(workers: common.workers)
     let tokenizer = try checked.tokenizer()
     let endTokens = try EndTokens(checked, tokenizer)
     common.warn(endTokens.warnings)
-    let source = promptFile ?? "--prompt"
+    let source = promptFile?.string ?? "--prompt"
     let tokens = try tokenizer.encode(
       promptFile.map(InputText.read) ?? Array((prompt ?? "").utf8), file: source,
       allowSpecial: special)
@@ -115,12 +118,12 @@ struct Generate: ParsableCommand {
   }
 
   private func summary(_ result: Generation.Result) -> String {
-    "\(result.promptCount) prompt tokens, \(rate(result.promptRate)) tokens/s;"
-      + " \(result.tokens.count) generated, \(rate(result.rate)) tokens/s;"
+    "\(Quantities.counted(result.promptCount, "prompt token")), \(rate(result.promptRate));"
+      + " \(result.tokens.count) generated\(result.rate.map { ", \(rate($0))" } ?? "");"
       + " ended by \(result.ending.rawValue)"
   }
 
-  private func rate(_ rate: Double) -> String { rate.decimalText(decimals: 1) }
+  private func rate(_ rate: Double) -> String { "\(rate.decimalText(decimals: 1)) tokens/s" }
 
   private func document(
     of result: Generation.Result, _ endTokens: EndTokens
@@ -135,9 +138,9 @@ struct Generate: ParsableCommand {
       "prompt_tokens": .integer(result.promptCount),
       "generated_tokens": .integer(result.tokens.count),
       "prompt_tokens_per_second": .number(result.promptRate),
-      "tokens_per_second": .number(result.rate),
+      "tokens_per_second": result.rate.map { .number($0) } ?? .null,
       "temperature": .number(sampling.temperature),
-      "seed": .string(String(sampling.seed)),
+      "seed": .string(String(sampling.seed ?? 0)),
       "threads": .integer(decodingWorkers.count),
     ])
   }

@@ -31,8 +31,8 @@ struct Generation {
     var seconds = 0.0
 
     var promptRate: Double { Double(promptCount) / promptSeconds }
-    /// Tokens a second; the first comes with the prompt.
-    var rate: Double { seconds > 0 ? Double(max(tokens.count - 1, 0)) / seconds : 0 }
+    /// Tokens a second; nil if there is only the first, which comes with the prompt.
+    var rate: Double? { seconds > 0 && tokens.count > 1 ? Double(tokens.count - 1) / seconds : nil }
   }
 
   /// Generates.

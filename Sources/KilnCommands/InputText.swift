@@ -24,7 +24,7 @@ enum TextError: KilnError, Equatable {
   var description: String {
     switch self {
     case .tooShort(let file, let tokens, let needed):
-      "\(file): \(tokens) tokens, expected at least \(needed)"
+      "\(file): \(tokens) token\(tokens == 1 ? "" : "s"), expected at least \(needed)"
     case .notAnID(let file, let found):
       "\(file): \"\(found)\" is not a token id"
     case .notFinite(let model, let token, let cause):
@@ -76,12 +76,15 @@ enum InputText {
   /// Largest text that is read, in bytes.
   private static let maximumByteCount = 1 << 31
 
+  /// The name that stands for standard input.
+  static let standardInput: FilePath = "-"
+
   /// Reads a regular file, or standard input for `-`.
   ///
   /// - Throws: `FileError`.
-  static func read(_ name: String) throws -> [UInt8] {
-    if name == "-" { return try readStandardInput() }
-    let file = try MappedFile(FilePath(argument: name))
+  static func read(_ path: FilePath) throws -> [UInt8] {
+    if path == standardInput { return try readStandardInput() }
+    let file = try MappedFile(path)
     guard file.byteCount <= maximumByteCount else {
       throw FileError.tooLarge(file.path, size: file.byteCount, limit: maximumByteCount)
     }

@@ -21,18 +21,19 @@ enum Inputs {
   ///   - others: What else the command reads.
   ///   - willRun: Whether the model will be run: then what speaks against that is an error, else a warning.
   ///   - carriesFiles: Whether the files of the checkpoint will be in the output.
-  ///   - head: Which matrix is the head.
+  ///   - head: Which matrix is the head; nil for what the configuration says.
   ///   - common: Where warnings go.
   /// - Returns: The checkpoint.
   /// - Throws: What is wrong with the checkpoint, its tokenizer, or the place of the output.
   static func open(
     _ source: FilePath, for output: FilePath, reading others: [FilePath] = [],
-    willRun: Bool = false, carriesFiles: Bool = true, head: HeadChoice? = nil,
+    willRun: Bool = false, carriesFiles: Bool = true, head: HeadOptions? = nil,
     _ common: CommonOptions
   ) throws -> CheckedCheckpoint {
     let checkpoint = try Checkpoint(source, workers: common.workers)
-    let checked = try CheckedCheckpoint(checkpoint, head: head)
-    common.warn(checkpoint.warnings + checked.unknownWarnings)
+    let checked = try CheckedCheckpoint(checkpoint, head: head?.head)
+    common.warn(
+      checkpoint.warnings + checked.unknownWarnings + (head?.warnings(for: [checked]) ?? []))
     if carriesFiles { common.warn(checkpoint.leftOut) }
     if willRun {
       try checked.checkRunnable(workers: common.workers)

@@ -18,6 +18,14 @@ private let faults: (reader: Int32, writer: Int32) = {
 enum Interruption {
   private static let quiet = Atomic(false)
 
+  private static let output = Atomic(false)
+
+  /// Whether the command is to write a file, so that it is worth a word if there will be none.
+  static var expectsOutput: Bool {
+    get { output.load(ordering: .relaxed) }
+    set { output.store(newValue, ordering: .relaxed) }
+  }
+
   /// Whether nothing is said at the end but errors.
   static var isQuiet: Bool {
     get { quiet.load(ordering: .relaxed) }
@@ -30,7 +38,8 @@ enum Interruption {
       return "interrupted; \(kept.completed) of \(kept.total) tensors are kept in \(kept.path);"
         + " run the same command again to go on"
     }
-    guard outputs.hasRemoved else { return "interrupted" }
+    // What is complete stays, though others may have been removed.
+    guard !outputs.hasPublished, outputs.hasRemoved || expectsOutput else { return "interrupted" }
     return "interrupted; nothing was written"
       + (outputs.canBeKept ? " (--resume keeps finished tensors)" : "")
   }
@@ -50,7 +59,10 @@ enum Interruption {
         withExtendedLifetime(source) {}
         TemporaryOutputs.endProcess { outputs in
           if !isQuiet {
-            StatusLine.shared.writeAtOnce("kiln: \(message(about: outputs).asOneLine)\n")
+            // A terminal shows ^C where the cursor is.
+            StatusLine.shared.writeAtOnce(
+              StandardError.spelled("kiln: \(message(about: outputs).asOneLine)\n"),
+              startsLine: number == SIGINT || StandardOutput.isWithinLine)
           }
           return 128 + number
         }
@@ -77,7 +89,9 @@ enum Interruption {
       TemporaryOutputs.endProcess { _ in
         // Any other fault is a defect of the program and must look like one.
         guard let error = MappedFile.failure(readingAt: address) else { abort() }
-        StatusLine.shared.writeAtOnce("kiln: \(error.description.asOneLine)\n")
+        StatusLine.shared.writeAtOnce(
+          StandardError.errorLine(error.description) + "\n",
+          startsLine: StandardOutput.isWithinLine)
         return ExitStatus(error.category).rawValue
       }
     }

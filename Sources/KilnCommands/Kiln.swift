@@ -42,6 +42,7 @@ public struct Kiln: ParsableCommand {
     StandardDescriptors.reserve()
     Interruption.install()
     let arguments = ProcessArguments.all
+    StandardError.color = ProcessArguments.color(arguments)
     do {
       try run(arguments)
       Glibc.exit(ExitStatus.success.rawValue)
@@ -56,7 +57,10 @@ public struct Kiln: ParsableCommand {
       return
     }
     var command = try parseAsRoot(arguments)
-    if let command = command as? any CommonCommand { try command.common.prepare() }
+    if let command = command as? any CommonCommand {
+      Interruption.expectsOutput = command.writesFile
+      try command.common.prepare()
+    }
     try command.run()
   }
 
@@ -67,7 +71,7 @@ public struct Kiln: ParsableCommand {
     switch error {
     case is ClosedPipe: return ExitStatus.closedPipe.rawValue
     case let error as any KilnError:
-      StandardError.print("kiln: \(error.description.asOneLine)")
+      StandardError.fail(error.description)
       return ExitStatus(error.category).rawValue
     default: break
     }
@@ -83,20 +87,41 @@ public struct Kiln: ParsableCommand {
         return report(error, arguments)
       }
     case .validationFailure:
-      // The parser's own report has three lines and quotes arguments as they are.
-      let lines = message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")
+      let lines = oneLine(error)
+      if lines.hasPrefix("Missing value"), let joined = diagnosis?.withNegativeValues {
+        return usage(negativeValue(joined) ?? lines)
+      }
       return usage(diagnosis?.message(lines) ?? lines)
     case let code:
       let text = message(for: error)
-      if !text.isEmpty { StandardError.print("kiln: \(text.asOneLine)") }
+      if !text.isEmpty { StandardError.fail(text) }
       return code.rawValue
+    }
+  }
+
+  /// The parser's own report, which has three lines and quotes arguments as they are.
+  private static func oneLine(_ error: any Error) -> String {
+    message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")
+  }
+
+  /// What is wrong with a command line in which negative numbers are joined to their options.
+  private static func negativeValue(_ arguments: [String]) -> String? {
+    do {
+      _ = try parseAsRoot(arguments)
+      let values = arguments.filter { $0.contains("=-") }
+      return "a value that begins with - is joined to its option: \(values.joined(separator: " "))"
+    } catch {
+      let lines = oneLine(error)
+      return CommandVocabulary(dump: _dumpHelp()).map {
+        UsageDiagnosis(arguments, $0).message(lines)
+      } ?? lines
     }
   }
 
   private static func usage(_ problem: String) -> Int32 {
     // A guess is what there is to see.
     let hint = problem.hasSuffix("?") ? "" : "; see --help"
-    StandardError.print("kiln: \(problem.asOneLine)\(hint)")
+    StandardError.fail("\(problem)\(hint)")
     return ExitStatus.usage.rawValue
   }
 }

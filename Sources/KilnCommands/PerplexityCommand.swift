@@ -33,14 +33,16 @@ struct MeasurePerplexity: ParsableCommand {
 
   @OptionGroup var model: ModelArgument
 
-  @Option(help: "The text, UTF-8; - reads standard input.", completion: .file())
-  var text: String
+  @Option(
+    help: "The text, UTF-8; - reads standard input.", completion: .file(),
+    transform: InputPath.read)
+  var text: FilePath
 
   @Option(
     help: ArgumentHelp(
       "Compare with this base: a model, or what --save-base wrote for the same text and windows.",
       valueName: "base"),
-    completion: .file(), transform: { FilePath(argument: $0) })
+    completion: .file(), transform: InputPath.read)
   var against: FilePath?
 
   @Option(
@@ -48,7 +50,7 @@ struct MeasurePerplexity: ParsableCommand {
     help: ArgumentHelp(
       "Keep the results of the base (of MODEL, if there is none) for later comparisons.",
       valueName: "file"),
-    completion: .file(), transform: { OutputPath($0) })
+    completion: .file(), transform: { try OutputPath($0) })
   var saveBasePath: OutputPath?
   private var saveBase: FilePath? { saveBasePath?.path }
 
@@ -61,7 +63,7 @@ struct MeasurePerplexity: ParsableCommand {
       discussion:
         "With --against also ln p of the base, the divergence, and whether the top is the same.",
       valueName: "file"),
-    completion: .file(), transform: { OutputPath($0) })
+    completion: .file(), transform: { try OutputPath($0) })
   var tokenLogPath: OutputPath?
   private var tokenLog: FilePath? { tokenLogPath?.path }
 
@@ -90,12 +92,13 @@ struct MeasurePerplexity: ParsableCommand {
   func run() throws {
     let checked = try open(model.model)
     let base = try against.map { try Checkpoint($0, workers: common.workers) }
+    if base?.isSavedBase != false { common.warn(headOptions.warnings(for: [checked])) }
     try checkOutputs(inputs: [checked.checkpoint] + (base.map { [$0] } ?? []))
     let log = try tokenLog.map {
       try TokenLog($0, replacing: overwrite.force, isComparison: base != nil)
     }
     let bytes = try InputText.read(text)
-    let allTokens = try checked.tokenizer().encode(bytes, file: text)
+    let allTokens = try checked.tokenizer().encode(bytes, file: text.string)
     let tokens = limited(allTokens)
     let calibrated = modelsCalibrated(
       by: bytes, allTokens, of: [checked.checkpoint] + (base.map { [$0] } ?? []))
@@ -104,11 +107,12 @@ struct MeasurePerplexity: ParsableCommand {
         "--context \(windowing.context) is beyond the \(maximum) tokens that the model was made for"
       ])
     }
-    let windows = try windowing.windows(tokenCount: tokens.count, of: text)
+    let windows = try windowing.windows(tokenCount: tokens.count, of: text.string)
     let run = try windowRun(checked, tokens, windows)
     if let base {
       try compare(
-        run, of: checked, with: openBase(base, for: run, text: bytes), log, calibrated: calibrated)
+        run, of: checked, with: openBase(base, for: run, of: checked, text: bytes), log,
+        calibrated: calibrated)
     } else {
       try measure(run, of: checked, log, calibrated: calibrated)
     }
@@ -134,7 +138,7 @@ struct MeasurePerplexity: ParsableCommand {
     for output in [tokenLog, saveBase].compactMap(\.self) {
       for input in inputs {
         try Inputs.checkOutput(
-          output, isNot: input, or: text == "-" ? [] : [FilePath(argument: text)])
+          output, isNot: input, or: text == InputText.standardInput ? [] : [text])
       }
     }
     try tokenLogPath?.check(as: .table)
@@ -145,7 +149,7 @@ struct MeasurePerplexity: ParsableCommand {
   }
 
   private func tokens(of bytes: [UInt8], for checked: CheckedCheckpoint) throws -> [Int] {
-    limited(try checked.tokenizer().encode(bytes, file: text))
+    limited(try checked.tokenizer().encode(bytes, file: text.string))
   }
 
   private func limited(_ tokens: [Int]) -> [Int] {
@@ -242,7 +246,8 @@ struct MeasurePerplexity: ParsableCommand {
   }
 
   private func openBase(
-    _ checkpoint: Checkpoint, for run: WindowRun, text bytes: [UInt8]
+    _ checkpoint: Checkpoint, for run: WindowRun, of model: CheckedCheckpoint,
+    text bytes: [UInt8]
   ) throws -> Base {
     if checkpoint.isSavedBase {
       guard saveBase == nil else {
@@ -253,6 +258,7 @@ struct MeasurePerplexity: ParsableCommand {
       return Base(source: .saved(saved))
     }
     let checked = try check(checkpoint)
+    common.warn(headOptions.warnings(for: [model, checked]))
     if checkpoint.hasFile("tiktoken.model") {
       try check(tokens(of: bytes, for: checked), of: checked, run)
     }
@@ -276,7 +282,8 @@ struct MeasurePerplexity: ParsableCommand {
     calibrated: [Bool]
   ) throws {
     let report = PerplexityReport(
-      summary, windows, model: model.model, text: text, kernel: kernel.form, workers: common.workers
+      summary, windows, model: model.model, text: text.string, kernel: kernel.form,
+      workers: common.workers
     )
     let texts = zip(["calibration_text", "against_calibration_text"], calibrated).map {
       JSONMember(key: ExactString($0), value: .bool($1))

@@ -34,13 +34,13 @@ struct Quantize: ParsableCommand {
   @Argument(
     help: "A checkpoint folder, a .safetensors file, a .kiln file or a folder of .kiln shards.",
     completion: .file(),
-    transform: { FilePath(argument: $0) })
+    transform: InputPath.read)
   var source: FilePath
 
   @Argument(
     help: ArgumentHelp(
       "The .kiln file to write; with --shard-size, the folder.", valueName: "output"),
-    completion: .file(), transform: { OutputPath($0) })
+    completion: .file(), transform: { try OutputPath($0) })
   var outputPath: OutputPath
   private var output: FilePath { outputPath.path }
 
@@ -59,7 +59,7 @@ struct Quantize: ParsableCommand {
     let checked = try Inputs.open(
       source, for: output,
       reading: [recipeOptions.recipe, calibrationOptions.calibration].compactMap { $0 },
-      willRun: calibrationOptions.calibration != nil, head: headOptions.head, common)
+      willRun: calibrationOptions.calibration != nil, head: headOptions, common)
     try outputPath.check(
       as: packed.shardSize == nil ? .packedFile : .folder,
       folderHint: "--shard-size for a folder of .kiln files")
@@ -189,7 +189,7 @@ struct RecipeOptions: ParsableArguments {
 
   @Option(
     help: "A JSON file of rules (Formats/Recipe.md), in place of --scheme.",
-    completion: .file(extensions: ["json"]), transform: { FilePath(argument: $0) })
+    completion: .file(extensions: ["json"]), transform: InputPath.read)
   var recipe: FilePath?
 
   @Option(
@@ -221,8 +221,7 @@ struct RecipeOptions: ParsableArguments {
     if let scheme, TensorEncoding(schemeName: scheme) == nil {
       throw ValidationError(
         "unknown scheme \"\(scheme)\""
-          + Suggestion.text(
-            for: scheme, among: TensorEncoding.schemeNames, of: "the schemes are"))
+          + RecipeScheme.suggestion(for: scheme, among: TensorEncoding.schemeNames))
     }
   }
 
@@ -264,22 +263,22 @@ struct RecipeOptions: ParsableArguments {
     var recipe = recipe
     for text in overrides {
       let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
-      let roles = TensorRole.allCases.filter(\.isQuantizable).map(\.rawValue)
       guard parts.count == 2 else {
         throw UsageError(
           "--set \"\(text)\": expected role=scheme with one of the roles"
-            + " \(roles.joined(separator: ", "))")
+            + " \(TensorRole.list())")
       }
       guard let role = TensorRole(rawValue: parts[0]) else {
         throw UsageError(
           "--set \"\(text)\": unknown role \"\(parts[0])\""
-            + Suggestion.text(for: parts[0], among: roles, of: "the roles are"))
+            + (NearestName.of(parts[0], among: TensorRole.allCases.map(\.rawValue)).map {
+              "; did you mean \($0)?"
+            } ?? "; the roles are \(TensorRole.list())"))
       }
       guard let scheme = RecipeScheme(name: parts[1]) else {
         throw UsageError(
           "--set \"\(text)\": unknown scheme \"\(parts[1])\""
-            + Suggestion.text(
-              for: parts[1], among: RecipeScheme.names, of: "the schemes are"))
+            + RecipeScheme.suggestion(for: parts[1]))
       }
       recipe = try recipe.overriding(role: role, with: scheme)
     }

@@ -27,7 +27,12 @@ struct RecipeCheck {
     let others = recipe.rules.dropFirst(labels.count).enumerated().map { index, rule in
       file.map { "\($0): rule \(index + 1) \(Self.text(of: rule))" }
     }
-    problems = use.problems(labels: labels + others)
+    let isEmpty = recipe.rules.isEmpty && recipe.fallback == .source
+    problems =
+      use.problems(labels: labels + others)
+      + (isEmpty
+        ? file.map { ["\($0): has no rules and the default source: nothing is changed"] } ?? []
+        : [])
   }
 
   /// A rule as the recipe has it, shortened to what a line has room for.

@@ -5,6 +5,8 @@ import Checkpoints
 import JSON
 import KimiLinear
 import Reports
+import SystemPackage
+import TensorCore
 import Tokenization
 
 /// `kiln tokenize`: text to ids and back.
@@ -22,8 +24,8 @@ struct Tokenize: ParsableCommand {
 
   @Option(
     help: "The text, UTF-8, or ids with --decode; - reads standard input.",
-    completion: .file())
-  var text: String
+    completion: .file(), transform: InputPath.read)
+  var text: FilePath
 
   @Flag(help: "Read ids separated by white space and print the bytes that they stand for.")
   var decode = false
@@ -49,7 +51,7 @@ struct Tokenize: ParsableCommand {
       try StandardOutput.write(tokenizer.decode(readIDs()))
       return
     }
-    let ids = try tokenizer.encode(InputText.read(text), file: text, allowSpecial: special)
+    let ids = try tokenizer.encode(InputText.read(text), file: text.string, allowSpecial: special)
     if common.json {
       try StandardOutput.print(
         document: [JSONMember]([
@@ -64,7 +66,7 @@ struct Tokenize: ParsableCommand {
     let content = String(decoding: try InputText.read(text), as: UTF8.self)
     return try content.split(whereSeparator: \.isWhitespace).map { word in
       guard let id = Int(word) else {
-        throw TextError.notAnID(text, found: String(word.prefix(40)))
+        throw TextError.notAnID(text.string, found: String(word.prefix(40)))
       }
       return id
     }

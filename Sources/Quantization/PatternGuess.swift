@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A pattern that somebody may have meant who wrote one that matches nothing.
-struct PatternGuess: Equatable {
+package struct PatternGuess: Equatable {
   /// The pattern; it may match nothing either.
-  let pattern: String
+  package let pattern: String
   /// What was taken for something else; nil if the pattern is only incomplete.
-  let reason: String?
+  package let reason: String?
 
   /// Guesses, the likeliest first.
-  static func all(for text: String) -> [PatternGuess] {
+  package static func all(for text: String) -> [PatternGuess] {
     let (plain, isExpression) = withoutExpression(text)
     var forms: [(text: String, reason: String?)] = []
     let expression = isExpression ? "patterns are not regular expressions" : nil

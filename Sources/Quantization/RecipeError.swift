@@ -52,8 +52,7 @@ package enum RecipeError: KilnError, Equatable {
           for: found, among: TensorRole.allCases.map(\.rawValue), of: "the roles are")
     case .unknownScheme(let file, let path, let found):
       "\(file): \"\(path)\" is \"\(Self.shortened(found))\", which is no scheme"
-        + Suggestion.text(
-          for: found, among: RecipeScheme.names, of: "the schemes are")
+        + RecipeScheme.suggestion(for: found)
     case .unknownMethod(let file, let path, let found):
       "\(file): \"\(path)\" is \"\(Self.shortened(found))\", which is no method"
         + Suggestion.text(

@@ -13,6 +13,25 @@ package enum RecipeScheme: Hashable, Sendable, CustomStringConvertible {
   /// What can be asked for.
   package static let names = TensorEncoding.schemeNames + ["source"]
 
+  /// What to say of a name that is no scheme: the groups that there are, if it is only the group that is not.
+  ///
+  /// - Parameters:
+  ///   - name: What was given.
+  ///   - names: What could have been.
+  /// - Returns: A clause to put behind the name.
+  package static func suggestion(
+    for name: String, among names: [String] = RecipeScheme.names
+  ) -> String {
+    let parts = name.lowercased().split(separator: "-", maxSplits: 1)
+    let groups = names.filter { $0.hasPrefix("\(parts.first ?? "")-") }.compactMap {
+      $0.split(separator: "-").last.map(String.init)
+    }
+    guard parts.count == 2, !groups.isEmpty, !groups.contains(String(parts[1])) else {
+      return Suggestion.text(for: name, among: names, of: "the schemes are")
+    }
+    return "; the groups of \(parts[0]) are \(groups.joined(separator: ", "))"
+  }
+
   /// Reads `source` or the name of a scheme.
   ///
   /// - Returns: nil if it is neither.
@@ -88,5 +107,15 @@ package struct RecipeRule: Hashable, Sendable {
     let prefix = "model.layers."
     guard name.text.hasPrefix(prefix) else { return nil }
     return Int(name.text.dropFirst(prefix.count).prefix { $0 != "." })
+  }
+}
+
+extension TensorRole {
+  /// Roles as a message lists them: those that can be quantized, then those that keep their precision.
+  package static func list(of roles: [TensorRole] = TensorRole.allCases) -> String {
+    let main = roles.filter(\.isQuantizable).map(\.rawValue).joined(separator: ", ")
+    let others = roles.filter { !$0.isQuantizable }.map(\.rawValue).joined(separator: ", ")
+    if others.isEmpty || main.isEmpty { return main + others }
+    return "\(main), and, never quantized, \(others)"
   }
 }

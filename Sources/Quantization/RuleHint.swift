@@ -29,17 +29,63 @@ struct RuleHint {
     return conflict(in: rule)
   }
 
-  /// Roles and layers of a rule of which the model has none, where others do match.
+  /// Roles and layers of a rule that match nothing, where others do: since the model has none, or none
+  /// that meets the other conditions.
   func partialMatch(of rule: RecipeRule) -> String? {
-    var problems: [String] = []
-    let missingRoles = rule.roles.filter { !roles.contains($0) }
-    if !missingRoles.isEmpty { problems.append(missing(missingRoles)) }
-    let missingLayers = rule.layers.filter { !exists($0) }
-    if !missingLayers.isEmpty {
-      let list = missingLayers.prefix(8).map(Self.name).joined(separator: ", ")
-      problems.append("there is no layer \(list); \(layerText(layers))")
-    }
+    let problems = partialRoles(of: rule) + partialLayers(of: rule)
     return problems.isEmpty ? nil : problems.joined(separator: "; ")
+  }
+
+  private func partialRoles(of rule: RecipeRule) -> [String] {
+    guard rule.roles.count > 1 else { return [] }
+    let missingRoles = rule.roles.filter { !roles.contains($0) }
+    let problems = missingRoles.isEmpty ? [] : [missing(missingRoles)]
+    var anyRole = rule
+    anyRole.roles = []
+    let matched = Set(
+      tensors.filter { anyRole.conditionsHold(name: $0.name, role: $0.role) }.map(\.role))
+    return problems
+      + rule.roles.filter { roles.contains($0) && !matched.contains($0) }.map { role in
+        var narrowed = rule
+        narrowed.roles = [role]
+        return "role \(role.rawValue) matches no tensor; \(mismatch(of: role, narrowed))"
+      }
+  }
+
+  private func mismatch(of role: TensorRole, _ rule: RecipeRule) -> String {
+    let named = rule.name.map { name in tensors.filter { name.matches($0.name) } } ?? tensors
+    guard let name = rule.name, !named.contains(where: { $0.role == role }),
+      let first = tensors.first(where: { $0.role == role })
+    else { return conflict(in: rule) }
+    return "\(first.name) does not match \"\(name.text.text)\""
+  }
+
+  private func partialLayers(of rule: RecipeRule) -> [String] {
+    guard !rule.layers.isEmpty, let last = layers.max() else { return [] }
+    // What a range has beyond the last layer is missing, too: layers were counted wrongly, or of another model.
+    let missing = rule.layers.filter { $0.upperBound > last || !exists($0) }.map {
+      exists($0) ? last + 1...$0.upperBound : $0
+    }
+    let problems =
+      missing.isEmpty ? [] : ["there is no layer \(Self.list(missing)); \(layerText(layers))"]
+    var anywhere = rule
+    anywhere.layers = []
+    let matched = Set(
+      tensors.filter { anywhere.conditionsHold(name: $0.name, role: $0.role) }
+        .compactMap { RecipeRule.layer(of: $0.name) })
+    let unmatched = rule.layers.filter { range in
+      exists(range) && !matched.contains { range.contains($0) }
+    }
+    return unmatched.isEmpty
+      ? problems
+      : problems + [
+        "layer \(Self.list(unmatched)) matches no tensor; for its other conditions"
+          + " \(layerText(matched))"
+      ]
+  }
+
+  private static func list(_ ranges: [ClosedRange<Int>]) -> String {
+    ranges.prefix(8).map(name).joined(separator: ", ") + (ranges.count > 8 ? ", …" : "")
   }
 
   // MARK: - Roles and layers
@@ -49,9 +95,8 @@ struct RuleHint {
     if missing == [.head], roles.contains(.embedding) {
       return "the model has no head of its own: it is tied to the embedding"
     }
-    let found = TensorRole.allCases.filter { roles.contains($0) && $0.isQuantizable }
     return "the model has no tensors of role \(names); it has "
-      + found.map(\.rawValue).joined(separator: ", ")
+      + TensorRole.list(of: TensorRole.allCases.filter(roles.contains))
   }
 
   private func exists(_ range: ClosedRange<Int>) -> Bool {

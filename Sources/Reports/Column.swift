@@ -39,8 +39,19 @@ package struct Column: Sendable, Equatable {
 
 /// A column together with how its cells are made from the rows of a table.
 package struct TableColumn<Row> {
-  let column: Column
+  /// What it is called, and how it is shown.
+  package let column: Column
   let cell: (Row) -> Cell
+
+  /// The same column for everyone and at any width: the one that a reader asked for.
+  package var kept: TableColumn {
+    let alignment: Column.Alignment = column.audience == .programs ? .right : column.alignment
+    return TableColumn(
+      column: Column(
+        key: column.key, group: column.group, title: column.title, alignment: alignment,
+        importance: 0, audience: .everyone, marksLargest: column.marksLargest),
+      cell: cell)
+  }
 
   /// Text, on the left.
   ///

@@ -14,6 +14,11 @@ package enum Quantities {
     scaled(Double(count), units: ["", "k", "M", "B", "T"])
   }
 
+  /// `1 tensor`, `20,493 tensors`.
+  package static func counted(_ count: Int, _ noun: String) -> String {
+    "\(grouped(count)) \(noun)\(count == 1 ? "" : "s")"
+  }
+
   /// `20,493`.
   package static func grouped(_ count: Int) -> String {
     var digits = Array(String(count.magnitude))

@@ -45,6 +45,11 @@ package enum ByteText {
     return bytes
   }
 
+  /// A text as the string of a path shows it, without stand-ins: U+FFFD for what is not UTF-8.
+  package static func shown(_ text: String) -> String {
+    String(decoding: bytes(of: text), as: UTF8.self)
+  }
+
   /// Whether a text holds bytes that are not UTF-8.
   package static func hasStandIns(_ text: String) -> Bool {
     text.unicodeScalars.contains { standIns.contains($0.value) }

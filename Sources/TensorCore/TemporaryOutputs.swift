@@ -11,6 +11,7 @@ public import SystemPackage
 public enum TemporaryOutputs {
   private static let paths = Mutex<[FilePath]>([])
   private static let work = Mutex<Work?>(nil)
+  private static let hasPublished = Mutex(false)
 
   /// How far an output is whose finished entries can be kept.
   public struct Work: Sendable {
@@ -36,6 +37,8 @@ public enum TemporaryOutputs {
   public struct Remains: Sendable {
     /// Whether any was removed.
     public let hasRemoved: Bool
+    /// Whether an output was complete before.
+    public let hasPublished: Bool
     /// One that stays for a later run, if there is one.
     public let kept: Work?
     /// Whether what was removed could have been kept.
@@ -62,7 +65,8 @@ public enum TemporaryOutputs {
       _exit(
         status(
           Remains(
-            hasRemoved: !paths.isEmpty, kept: kept, canBeKept: work != nil && kept == nil)))
+            hasRemoved: !paths.isEmpty, hasPublished: hasPublished.withLock(\.self), kept: kept,
+            canBeKept: work != nil && kept == nil)))
     }
   }
 
@@ -120,6 +124,7 @@ public enum TemporaryOutputs {
       try paths.withLock { paths throws(Errno) in
         try SystemCalls.rename(temporary, to: target, mode)
         paths.removeAll { $0 == temporary }
+        hasPublished.withLock { $0 = true }
       }
     } catch {
       throw error == .fileExists || error == .directoryNotEmpty
@@ -139,6 +144,7 @@ public enum TemporaryOutputs {
       try paths.withLock { paths throws(Errno) in
         try SystemCalls.rename(temporary, to: path, .exchange)
         paths.removeAll { $0 == temporary }
+        hasPublished.withLock { $0 = true }
         remove(temporary, holding: names)
       }
     } catch {

@@ -94,7 +94,7 @@ import Testing
         #""a":"1.safetensors","b":"2.safetensors","c":"2.safetensors""#)
       #expect(all.storedTensors.map(\.name) == ["a", "b", "c"])
       #expect(all.storedTensors.map(\.byteCount) == [1, 3, 4])
-      #expect(all.warnings.count == 1 && all.warnings[0].contains("1.safetensors: 1 tensors"))
+      #expect(all.warnings.count == 1 && all.warnings[0].contains("1.safetensors: 1 tensor "))
       #expect(
         throws: SafetensorsError.missingTensor(index, name: "c", shard: "1.safetensors")
       ) { try open(#""a":"1.safetensors","c":"1.safetensors""#) }

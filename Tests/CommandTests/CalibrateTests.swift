@@ -56,6 +56,21 @@ struct CalibrateTests {
     #expect(again.warnings.contains { $0.contains("measured again") })
   }
 
+  @Test("a model or a saved base is named for what it is, whatever flags there are")
+  func notCalibrations() throws {
+    try scratch.link(Fixture.packed(), as: "other.kiln")
+    try expectSuccess(
+      ["perplexity", "model", "--text", "text.txt", "--save-base", "saved.base"], in: scratch.folder
+    )
+    for (name, kind) in [("other.kiln", "is a model"), ("saved.base", "is a saved base")] {
+      for flags in [[], ["--calibration-windows", "2"]] {
+        try expectFailure(
+          quantize("x.kiln", name) + flags, Code.badData, naming: name, kind,
+          "neither a text nor a saved calibration", in: scratch)
+      }
+    }
+  }
+
   @Test("a saved calibration that does not fit is refused")
   func refusals() throws {
     try expectSuccess(save + sampling, in: scratch.folder)
@@ -71,7 +86,7 @@ struct CalibrateTests {
       in: scratch)
     try scratch.link(Fixture.packed(), as: "model.kiln")
     try expectFailure(
-      quantize("x", "model.kiln"), Code.missingInput, naming: "model.kiln", in: scratch)
+      quantize("x", "model.kiln"), Code.badData, naming: "model.kiln", in: scratch)
 
     // One weight of the model is another one: the first behind the header, whose length comes first.
     try scratch.copy(Fixture.nano, as: "other", changing: ["model.safetensors"])

@@ -40,6 +40,14 @@ struct GenerateTests {
     #expect(text.errors.contains("tokens/s"))
   }
 
+  @Test("a single token has no rate, since it comes with the prompt")
+  func singleToken() throws {
+    let result = try generate("--max-tokens", "1")
+    #expect(result.errors.contains("; 1 generated; ended by max_tokens"), "\(result.errors)")
+    let document = try generate("--max-tokens", "1", "--json").json()
+    #expect(document["tokens_per_second"] is NSNull)
+  }
+
   @Test("neither threads nor how a prompt is given change the text")
   func sameText() throws {
     let text = try generate("--max-tokens", "30").output

@@ -23,6 +23,8 @@ struct InspectSelectionTests {
       (["--layer", "1-2", "--role", "router"], 2), (["--layer", "1,3", "--role", "router"], 2),
       (["--encoding", "f32"], 9), (["--dtype", "F32"], 9), (["--encoding", "f32,bf16"], 151),
       (["--encoding", "f32", "--filter", "bias"], 6), (["--limit", "7"], 7),
+      (["--filter", "A_log", "--filter", "*.dt_bias"], 6),
+      (["--filter", "A_log", "--filter", "none such"], 3),
       (["--sort", "name"], 151), (["--role", "kda_gate", "--layer", "3"], 0),
     ])
   func selection(_ arguments: [String], count: Int) throws {
@@ -68,6 +70,46 @@ struct InspectSelectionTests {
     let result = try expectSuccess(["inspect", Fixture.nano.path, "--filter", filter])
     #expect(result.warnings.count == 1)
     #expect(result.warnings.first?.contains("did you mean \(meant), as in ") == true)
+  }
+
+  @Test(
+    "a filter of another kind leads to one that matches",
+    arguments: [
+      ("mlp.experts", "\"*block_sparse_moe.experts*\""), ("re:.*", "regular expressions: \"*\""),
+      ("re:.*lm_head$", "\"*lm_head*\""), ("LM_HEAD", "lm_head"),
+    ])
+  func translation(_ filter: String, _ meant: String) throws {
+    let result = try expectSuccess(["inspect", Fixture.nano.path, "--filter", filter])
+    #expect(result.warnings.count == 1)
+    #expect(result.warnings.first?.contains(meant) == true, "\(result.errors)")
+  }
+
+  @Test(
+    "an empty list names what was asked for, and what there is",
+    arguments: [
+      (["--layer", "9"], "no tensor is in layer 9; layers are 0-3"),
+      (["--layer", "9", "--role", "norm"], "no tensor is in layer 9; layers are 0-3"),
+      (["--role", "other"], "no tensor is of role other; there are embedding, "),
+      (["--encoding", "int4-g32"], "no tensor is in int4-g32; encodings are bf16, f32"),
+      (["--role", "router", "--layer", "0"], "no tensor is of role router and is in layer 0"),
+      (
+        ["--filter", "A_log", "--layer", "3"], "no tensor matches \"A_log\" and is in layer 3"
+      ),
+    ])
+  func empty(_ arguments: [String], _ reason: String) throws {
+    let result = try expectSuccess(["inspect", Fixture.nano.path] + arguments)
+    #expect(result.warnings.count == 1)
+    #expect(
+      result.warnings.first?.hasPrefix("kiln: warning: \(reason)") == true, "\(result.errors)")
+  }
+
+  @Test("roles of a foreign model are not known, which is said")
+  func foreignRoles() throws {
+    let scratch = try Scratch()
+    try scratch.nano(changing: "config.json")
+    try scratch.write(#"{"model_type": "llama"}"#, to: "model/config.json")
+    let result = try expectSuccess(["inspect", "model", "--role", "head"], in: scratch.folder)
+    #expect(result.warnings.last?.contains("only in models of the Kimi Linear family") == true)
   }
 
   @Test("nothing is suggested where nothing is near, or where only the flags exclude each other")

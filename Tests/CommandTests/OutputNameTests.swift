@@ -52,6 +52,20 @@ struct OutputNameTests {
     }
   }
 
+  @Test(
+    "of what another command keeps", arguments: ["x.base", "x.calibration", "x.Base"])
+  func keptByOthers(_ name: String) throws {
+    for command in [
+      ["convert", "model", name], ["quantize", "model", name, "--scheme", "int4-g32"],
+      ["perplexity", "model", "--text", "text.txt", "--token-log", name],
+    ] {
+      try expectFailure(command, Code.cannotCreate, naming: name, in: scratch)
+    }
+    try expectFailure(
+      ["calibrate", "model", "x.base", "--calibration", "text.txt"], Code.cannotCreate,
+      naming: "x.base", in: scratch)
+  }
+
   @Test("a token log is no model", arguments: ["log.kiln", "log.safetensors", "log.json"])
   func tokenLog(_ name: String) throws {
     try expectFailure(

@@ -28,6 +28,11 @@ struct PathBytesTests {
       "cp text.txt \"t$e.txt\"; \"$kiln\" perplexity model --text \"t$e.txt\"",
       "cp text.txt \"t$e.txt\"; \"$kiln\" tokenize model --text \"t$e.txt\"",
       "cp text.txt \"t$e.txt\"; \"$kiln\" generate model --prompt-file \"t$e.txt\" --max-tokens 1",
+      "cp text.txt \"t$e\"; \"$kiln\" bench model --only prefill --tokens 8 --text \"t$e\" --repeats 1 -q",
+      "cp text.txt \"t$e\"; \"$kiln\" quantize model o.kiln --scheme int4-g32 --method gptq"
+        + " --calibration \"t$e\" -q",
+      "cp text.txt \"t$e\"; \"$kiln\" calibrate model \"o$e.cal\" --calibration \"t$e\" -q"
+        + " --calibration-windows 1 --calibration-context 8 --method rtn; test -s \"o$e.cal\"",
       "mkdir \"d$e\"; mv model \"d$e/\"; \"$kiln\" inspect \"d$e/model\"",
       "mkdir s; mv model/model.safetensors \"model/a$e.safetensors\"; \"$kiln\" inspect model",
     ])
@@ -48,6 +53,19 @@ struct PathBytesTests {
       test "$(ls -A | grep -c partial)" = 0
       """)
     #expect(result.status == 0, "\(result.errors)")
+  }
+
+  @Test("is shown alike in every document")
+  func documents() throws {
+    for (script, key) in [
+      ("cp text.txt \"t$e\"; \"$kiln\" perplexity model --text \"t$e\" --json", "text"),
+      ("cp -r model \"t$e\"; \"$kiln\" inspect \"t$e\" --json", "path"),
+      ("\"$kiln\" convert model \"t$e.kiln\" --json --dry-run", "output"),
+      ("LC_ALL=\"x$e\" \"$kiln\" --version --verbose --json", "locale"),
+    ] {
+      let document = try run("rm -rf \"t$e\"; \(script)").json()
+      #expect((document[key] as? String)?.contains("\u{FFFD}") == true, "\(key): \(document)")
+    }
   }
 
   @Test("that is not there is named so that the byte is seen")

@@ -25,6 +25,20 @@ struct PerplexityTests {
     return lines.dropFirst().map { line in line.split(separator: ",").compactMap { Double($0) } }
   }
 
+  @Test("a context beyond the smaller of two lengths that a configuration gives is told")
+  func longContext() throws {
+    let scratch = try Scratch()
+    try scratch.nano(changing: "config.json")
+    try scratch.replace(
+      #""model_max_length": 1048576"#,
+      with: #""max_position_embeddings": 64, "model_max_length": 1048576"#, in: "model/config.json")
+    try scratch.write(Fixture.text, to: "text.txt")
+    let result = try expectSuccess(
+      ["perplexity", "model", "--text", "text.txt", "--context", "128"], in: scratch.folder)
+    #expect(
+      result.warnings.contains { $0.contains("beyond the 64 tokens") }, "\(result.errors)")
+  }
+
   @Test("one JSON document with the promised keys, and the same figures as text")
   func document() throws {
     let json = try measure(Fixture.nano.path, "--context", "64")

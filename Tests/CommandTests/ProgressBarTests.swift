@@ -14,11 +14,19 @@ struct ProgressBarTests {
     scratch = try Scratch()
     try scratch.nano()
     try scratch.write(String(repeating: Fixture.text, count: 4), to: "text.txt")
+    try scratch.write(String(repeating: Fixture.text, count: 400), to: "long.txt")
   }
 
   private static let gptq = [
     "quantize", "model", "out.kiln", "--scheme", "int4-g32", "--method", "gptq", "--calibration",
     "text.txt", "--calibration-windows", "8", "--calibration-context", "64", "--force",
+  ]
+  private static let calibrate = [
+    "calibrate", "model", "out.calibration", "--calibration", "text.txt",
+    "--calibration-context", "64", "--force",
+  ]
+  private static let saving = [
+    "perplexity", "model", "--text", "long.txt", "--save-base", "out.base", "--force",
   ]
   private static let commands = [
     gptq, ["perplexity", "model", "--text", "text.txt", "--context", "64"],
@@ -161,5 +169,31 @@ struct ProgressBarTests {
       screen.lines.joined()
         == "kiln: interrupted; nothing was written (--resume keeps finished tensors)")
     #expect(try scratch.listing().allSatisfy { !$0.contains("out.kiln") })
+  }
+
+  @Test(
+    "is not needed for last words on a line of their own",
+    arguments: [["--progress", "none"], ["--progress", "plain"]])
+  func interruptionWithoutBar(_ flags: [String]) throws {
+    for command in [Self.gptq, Self.calibrate, Self.saving] {
+      let terminal = try PseudoTerminal(columns: 200)
+      let running = try Tool.start(
+        command + flags, in: scratch.folder, environment: ["TERM": "xterm", "LC_ALL": "C.UTF-8"],
+        redirection: "2>\(terminal.path)")
+      var text = ""
+      let start = Date()
+      while running.isRunning, Date().timeIntervalSince(start) < 0.3 {
+        text += terminal.read(milliseconds: 20)
+      }
+      running.send(SIGINT)
+      let result = try running.wait()
+      text += terminal.read(milliseconds: 200)
+      guard result.status == 128 + SIGINT else {
+        Issue.record("the signal came too late: \(command)")
+        continue
+      }
+      #expect(
+        text.contains("\r\nkiln: interrupted; nothing was written"), "\(text.debugDescription)")
+    }
   }
 }

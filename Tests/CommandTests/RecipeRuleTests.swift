@@ -95,6 +95,43 @@ struct RecipeRuleTests {
     #expect(own.warnings.isEmpty, "\(own.errors)")
   }
 
+  @Test("a recipe that changes nothing at all is told, and refused by --strict")
+  func emptyRecipe() throws {
+    try recipe("")
+    let arguments = quantize + ["--recipe", "r.json"]
+    let result = try expectSuccess(arguments, in: scratch.folder)
+    #expect(result.warnings.contains { $0.contains("r.json: has no rules") }, "\(result.errors)")
+    try expectFailure(arguments + ["--strict"], Code.usage, naming: "no rules", in: scratch)
+  }
+
+  @Test("flags of other commands that change nothing are told")
+  func otherFlags() throws {
+    try scratch.link(Fixture.packed(), as: "in.kiln")
+    let generate = ["generate", "model", "--prompt", "x", "--max-tokens", "2"]
+    for (arguments, words) in [
+      (generate + ["--top-k", "5"], "--top-k 5"), (generate + ["--top-p", "0.5"], "--top-p 0.5"),
+      (generate + ["--seed", "9"], "--seed 9"),
+      (["perplexity", "model", "--text", "text.txt", "--head", "stored"], "--head stored"),
+      (
+        ["perplexity", "model", "--text", "text.txt", "--head", "stored", "--against", "model"],
+        "--head stored: both models"
+      ),
+      (["convert", "in.kiln", "folder", "--dtype", "bf16", "--dry-run"], "--dtype bf16"),
+      (["inspect", "model", "--sort", "weight_error"], "--sort weight_error"),
+    ] {
+      let result = try Tool.run(arguments, in: scratch.folder)
+      #expect(result.status == 0)
+      let warnings = result.warnings.filter { $0.contains("changes nothing") }
+      #expect(warnings.count == 1 && warnings[0].contains(words), "\(arguments): \(result.errors)")
+    }
+    for arguments in [
+      generate + ["--temperature", "0.5", "--top-k", "5", "--top-p", "0.5", "--seed", "9"],
+      ["convert", "in.kiln", "folder", "--dry-run"],
+    ] {
+      #expect(try Tool.run(arguments, in: scratch.folder).warnings.isEmpty)
+    }
+  }
+
   @Test("flags that change nothing are told")
   func flags() throws {
     try recipe(#"{"role": "routed_expert", "scheme": "int4-g32", "method": "rtn"}"#)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("Tables on a terminal")
@@ -118,6 +119,58 @@ struct TerminalTableTests {
     #expect(!piped.text.contains("\u{1B}"))
     let forced = try expectSuccess(arguments + ["--color", "always"], in: scratch.folder)
     #expect(withoutColors(forced.text) == piped.text && forced.text != piped.text)
+  }
+
+  @Test("errors are red and warnings yellow where color is wanted")
+  func messages() throws {
+    for (arguments, start, code) in [
+      (["inspect", "nothere", "--color", "always"], "\u{1B}[31mkiln:\u{1B}[0m nothere", 66),
+      (["inspect", "--color=always"], "\u{1B}[31mkiln:\u{1B}[0m ", 64),
+      (["--color", "always", "inspekt"], "\u{1B}[31mkiln:\u{1B}[0m ", 64),
+      (
+        ["inspect", "model", "--color", "always", "--filter", "xyz"],
+        "\u{1B}[33mkiln: warning:\u{1B}[0m no tensor", 0
+      ),
+      (["inspect", "nothere"], "kiln: nothere", 66),
+      (["inspect", "nothere", "--", "--color=always"], "kiln: ", 64),
+      (["inspect", "model", "--filter", "xyz"], "kiln: warning: no tensor", 0),
+    ] {
+      let result = try Tool.run(arguments, in: scratch.folder)
+      #expect(result.status == Int32(code))
+      #expect(result.errors.hasPrefix(start), "\(result.errors.debugDescription)")
+    }
+    for (environment, isColored) in [
+      (["NO_COLOR": ""], true), (["NO_COLOR": "1"], false), (["TERM": "dumb"], false),
+    ] {
+      let terminal = try PseudoTerminal(columns: 80)
+      let common = ["TERM": "xterm", "LC_ALL": "C.UTF-8", "NO_COLOR": ""]
+      _ = try Tool.run(
+        ["inspect", "nothere"], in: scratch.folder,
+        environment: common.merging(environment) { $1 }, redirection: "2>\(terminal.path)")
+      #expect(terminal.read(milliseconds: 200).contains("\u{1B}[31mkiln:") == isColored)
+    }
+  }
+
+  @Test(
+    "the column that rows are ordered by stays in a narrow terminal",
+    arguments: [
+      ("outliers", "outliers"), ("parameters", "parameters"), ("zeros", "zeros"),
+      ("layer", "layer"),
+      ("role", "role"), ("bytes", "bytes"), ("mean", "mean"),
+    ])
+  func ordered(_ column: String, _ title: String) throws {
+    let arguments = ["inspect", "model", "--sort", column, "--limit", "3", "--filter", "norm"]
+    for flags in [[], ["--stats"]] {
+      let text = withoutColors(try show(arguments + flags, 60))
+      let heading = try #require(text.split(separator: "\n").first { $0.hasPrefix("tensor ") })
+      #expect(heading.split(separator: " ").contains { $0 == title }, "\(text)")
+      #expect(text.split(separator: "\n").allSatisfy { $0.count <= 60 }, "\(text)")
+    }
+    let document = try expectSuccess(
+      ["inspect", "model", "--sort", "parameters", "--json"], in: scratch.folder
+    ).json()
+    let first = try #require((document["tensors"] as? [[String: Any]])?.first)
+    #expect(first["parameters"] as? Int ?? 0 > 0)
   }
 
   @Test("a value that is not finite is red, the largest error yellow")

@@ -61,6 +61,40 @@ struct UsageTests {
   }
 
   @Test(
+    "a value of the wrong kind is answered with what was expected",
+    arguments: [
+      (["convert", "model", "o", "--shard-size", "5G"], "\"5G\": expected a size such as 5GB"),
+      (
+        ["convert", "model", "o", "--shard-size", "1MB", "--shards", "0"],
+        "expected numbers of shards"
+      ),
+      (
+        ["quantize", "model", "o.kiln", "--target-bpw", "6,5"], "\"6,5\": expected a number such as"
+      ),
+      (["inspect", "model", "--threads", "x"], "\"x\": expected a whole number"),
+      (["inspect", "model", "--threads", "99999999999999999999"], "the number is too large"),
+      (["convert", "model", "o.kiln", "--compress", "zstd:99"], "level from 1 to 22"),
+      (["inspect", "model", "--limit", "-1"], "--limit must be at least 1, found -1"),
+      (
+        ["generate", "model", "--prompt", "x", "--temperature", "-1"],
+        "--temperature must be from 0"
+      ),
+      (["quantize", "model", "o.kiln", "--target-bpw", "-3"], "--target-bpw must be from 1"),
+      (["generate", "model", "--prompt", "x", "--seed", "-3"], "not negative"),
+      (["generate", "model", "--prompt", "-5"], "--prompt=-5"),
+      (["inspect", ""], "the name is empty"),
+      (["tokenize", "model", "--text", ""], "name is empty"),
+      (["convert", "model", ""], "name of the output is empty"),
+      (
+        ["perplexity", "model", "--text", "text.txt", "--token-log", ""],
+        "name of the output is empty"
+      ),
+    ])
+  func values(_ arguments: [String], _ expected: String) throws {
+    try expectFailure(arguments, Code.usage, naming: expected, in: scratch)
+  }
+
+  @Test(
     "a recipe",
     arguments: [
       ("{\"kiln_recipe\":1,\"rules\":[{\"role\":\"hat\",\"scheme\":\"bf16\"}]}", "hat"),

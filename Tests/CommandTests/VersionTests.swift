@@ -39,6 +39,33 @@ struct VersionTests {
     #expect((object["memory_bytes"] as? Int ?? 0) > 1 << 20)
   }
 
+  @Test("shows that a variable is wrong, and not what would be without it")
+  func wrongVariables() throws {
+    for (environment, label, key, value) in [
+      (
+        ["KILN_THREADS": "x", "KILN_INSTRUCTIONS": ""], "threads", "threads",
+        "KILN_THREADS is \"x\""
+      ),
+      (
+        ["KILN_INSTRUCTIONS": "avx512x", "KILN_THREADS": "1"], "instructions used", "instructions",
+        "KILN_INSTRUCTIONS is \"avx512x\""
+      ),
+    ] {
+      let text = try expectSuccess(["--version", "--verbose"], environment: environment).text
+      let line = text.split(separator: "\n").first { $0.hasPrefix("\(label) ") }
+      #expect(line?.contains(value) == true, "\(text)")
+      let document = try expectSuccess(
+        ["--version", "--verbose", "--json"], environment: environment
+      ).json()
+      #expect(document[key] is NSNull, "\(document)")
+      #expect((document["\(key)_problem"] as? String)?.contains(value) == true)
+      #expect(key == "threads" || document["threads"] as? Int == 1)
+    }
+    let ignored = ["KILN_THREADS": "", "OMP_NUM_THREADS": "two"]
+    let text = try expectSuccess(["--version", "--verbose"], environment: ignored).text
+    #expect(text.contains("OMP_NUM_THREADS is \"two\""))
+  }
+
   @Test("has the formats of other commands, as far as they fit")
   func format() throws {
     let document = try expectSuccess(["--version", "--json"]).text

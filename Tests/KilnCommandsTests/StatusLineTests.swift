@@ -46,6 +46,20 @@ struct StatusLineTests {
     #expect(screen.lines == ["kiln: warning: short", "kiln: interrupted"])
   }
 
+  @Test("ends below what a terminal shows within a line, unless a bar leaves with it")
+  func lastWords() throws {
+    for isDrawn in [false, true] {
+      let pseudo = try PseudoTerminal(columns: 80)
+      let status = StatusLine(descriptor: pseudo.user)
+      var screen = TerminalScreen(columns: 80, resizing: .wraps)
+      if isDrawn { status.draw("bar") }
+      screen.show(pseudo.read(milliseconds: 200) + "^C")
+      status.writeAtOnce("kiln: interrupted\n", startsLine: true)
+      screen.show(pseudo.read(milliseconds: 200))
+      #expect(screen.lines == (isDrawn ? [] : ["^C"]) + ["kiln: interrupted"])
+    }
+  }
+
   @Test("writes no control sequence unless something was drawn")
   func plain() throws {
     let pseudo = try PseudoTerminal(columns: 80)

@@ -126,6 +126,43 @@ import Testing
     #expect(!found[2].contains("matches no tensor"))
   }
 
+  @Test(arguments: [
+    (
+      #"{"role": ["head", "embedding"], "name": "model.*", "scheme": "bf16"}"#,
+      #"role head matches no tensor; lm_head.weight does not match "model.*""#
+    ),
+    (
+      #"{"role": ["head", "shared_expert"], "layers": [2], "scheme": "bf16"}"#,
+      "role head matches no tensor; lm_head.weight is in no layer"
+    ),
+    (
+      #"{"role": ["dense_mlp", "routed_expert"], "layers": [1, 2], "scheme": "bf16"}"#,
+      "role dense_mlp matches no tensor; for its other conditions layers are 0"
+    ),
+    (
+      #"{"role": "routed_expert", "layers": [0, 1], "scheme": "bf16"}"#,
+      "layer 0 matches no tensor; for its other conditions layers are 1-3"
+    ),
+    (
+      #"{"role": "routed_expert", "layers": "1-99", "scheme": "bf16"}"#,
+      "there is no layer 4-99; layers are 0-3"
+    ),
+  ])
+  func `a part of a rule that matches nothing with the others is told`(
+    rule: String, hint: String
+  ) throws {
+    #expect(try problems(rule) == ["rule 1: \(hint)"])
+  }
+
+  @Test func `parts of a rule that an earlier one decides about are exceptions`() throws {
+    let found = try problems(
+      """
+      {"name": "lm_head.weight", "scheme": "bf16"},
+      {"role": ["head", "embedding"], "scheme": "int8-g32"}
+      """)
+    #expect(found.isEmpty)
+  }
+
   @Test func `a rule behind others that decide all is told, with them`() throws {
     let found = try problems(
       """

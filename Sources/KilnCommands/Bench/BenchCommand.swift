@@ -55,12 +55,12 @@ struct Bench: ParsableCommand {
 
   @Option(
     help: "A text to read in the prefill, UTF-8; seeded random tokens without.",
-    completion: .file())
-  var text: String?
+    completion: .file(), transform: InputPath.read)
+  var text: FilePath?
 
   @Option(
     help: "Where a folder for outputs is made, and removed; $TMPDIR or /tmp by default.",
-    completion: .directory, transform: { FilePath(argument: $0) })
+    completion: .directory, transform: InputPath.read)
   var scratch: FilePath?
 
   @OptionGroup var headOptions: HeadOptions
@@ -82,7 +82,8 @@ struct Bench: ParsableCommand {
   func run() throws {
     let checkpoint = try Checkpoint(model.model, workers: common.workers)
     let checked = try CheckedCheckpoint(checkpoint, head: headOptions.head)
-    common.warn(checkpoint.warnings + checked.unknownWarnings)
+    common.warn(
+      checkpoint.warnings + checked.unknownWarnings + headOptions.warnings(for: [checked]))
     try checked.checkRunnable(workers: common.workers)
     let text = try tokens(of: checked)
     var report = BenchReport(
@@ -128,7 +129,7 @@ struct Bench: ParsableCommand {
 
   private func tokens(of checked: CheckedCheckpoint) throws -> [Int] {
     guard let text else { return [] }
-    return try checked.tokenizer().encode(InputText.read(text), file: text)
+    return try checked.tokenizer().encode(InputText.read(text), file: text.string)
   }
 
   // MARK: - Sections

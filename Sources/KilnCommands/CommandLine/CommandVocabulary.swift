@@ -26,8 +26,8 @@ struct CommandVocabulary {
     let values: [String]
     /// Whether there are no other values.
     let isExhaustive: Bool
-    /// What it is for, in a line.
-    let abstract: String
+    /// What its value is called in the help; empty for a flag.
+    let valueName: String
   }
 
   let commands: [Command]
@@ -66,6 +66,6 @@ struct CommandVocabulary {
     return Option(
       names: try names.filter { try $0["kind"].string() == "long" }.map { try $0["name"].string() },
       values: all ?? listed ?? [], isExhaustive: all != nil,
-      abstract: try field["abstract"].ifPresent?.string() ?? "")
+      valueName: try field["valueName"].ifPresent?.string() ?? "")
   }
 }

@@ -44,9 +44,22 @@ package struct EnvironmentSettings: Sendable, Equatable {
         "\(name) is no variable of Kiln; did you mean \($0)?"
       }
     }
-    if let text = environment["KILN_INSTRUCTIONS"] {
-      try Self.checkInstructions(text, available: instructions)
-    }
+    try Self.checkInstructions(environment, available: instructions)
+    try readThreads(environment)
+  }
+
+  /// What variables say of threads, of which a wrong one is an error, whatever other variables say.
+  ///
+  /// - Throws: `UsageError` for a wrong value of a variable of Kiln.
+  static func ofThreads(_ environment: Environment) throws -> EnvironmentSettings {
+    var settings = EnvironmentSettings()
+    try settings.readThreads(environment)
+    return settings
+  }
+
+  private init() {}
+
+  private mutating func readThreads(_ environment: Environment) throws {
     if let text = environment["KILN_THREADS"] {
       guard let count = Self.count(text) else {
         throw UsageError("KILN_THREADS is \"\(text)\", expected a whole number of at least 1")
@@ -74,9 +87,13 @@ package struct EnvironmentSettings: Sendable, Equatable {
     return count
   }
 
-  private static func checkInstructions(
-    _ text: String, available: [InstructionSet]
+  /// Refuses an instruction set that there is not.
+  ///
+  /// - Throws: `UsageError`.
+  static func checkInstructions(
+    _ environment: Environment, available: [InstructionSet] = InstructionSet.available
   ) throws {
+    guard let text = environment["KILN_INSTRUCTIONS"] else { return }
     let names = available.map(\.rawValue)
     guard InstructionSet(rawValue: text) != nil else {
       let all = InstructionSet.allCases.map(\.rawValue)

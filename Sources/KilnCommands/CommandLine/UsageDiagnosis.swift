@@ -25,7 +25,8 @@ struct UsageDiagnosis {
 
   /// The problem, where the parser says `parserMessage`.
   func message(_ parserMessage: String) -> String {
-    unknownCommand ?? unknownOption ?? unknownValue(parserMessage) ?? parserMessage
+    unknownCommand ?? unknownRootOption ?? unknownOption ?? unknownValue(parserMessage)
+      ?? parserMessage
   }
 
   /// A first word, or one behind `help`, that names no command.
@@ -40,6 +41,22 @@ struct UsageDiagnosis {
       + (isWish
         ? "; the commands are \(names.joined(separator: ", "))"
         : Suggestion.text(for: name, among: names, of: "the commands are"))
+  }
+
+  /// An option in front of any command, of which there are few.
+  private var unknownRootOption: String? {
+    guard let first = arguments.first, first.hasPrefix("-") else { return nil }
+    let option = first.prefix { $0 != "=" }
+    let word = String(option.drop { $0 == "-" })
+    guard !word.isEmpty, option != "-h", !Self.builtInOptions.contains(word),
+      !word.hasPrefix(Self.hiddenPrefix)
+    else { return nil }
+    // What a command has belongs behind its name.
+    let isMisplaced = vocabulary.commands.contains { $0.optionNames.contains(word) }
+    let nearest = isMisplaced ? nil : NearestName.of(word, among: Self.builtInOptions)
+    return "kiln has no option \(option)"
+      + (nearest.map { "; did you mean --\($0)?" }
+        ?? (isMisplaced ? " of its own; options follow the command" : ""))
   }
 
   /// The first option that the command does not have.
@@ -75,10 +92,42 @@ struct UsageDiagnosis {
     if option.isExhaustive {
       return "\(wrong); it is one of \(option.values.joined(separator: ", "))"
     }
-    let abstract =
-      option.abstract.hasSuffix(".") ? option.abstract.dropLast() : option.abstract[...]
-    // A reason that an option has given itself says more than what it is for.
-    return parserMessage.contains("': ") || option.abstract.isEmpty
-      ? nil : "\(wrong): \(abstract)"
+    // A reason that an option has given itself says more.
+    guard !parserMessage.contains("': ") else { return nil }
+    return Self.expectation(of: option.valueName, for: value).map { "\(wrong): \($0)" }
+  }
+
+  /// What a value should have been, by what the help calls it; nil for one that can be anything.
+  private static func expectation(of valueName: String, for value: String) -> String? {
+    switch valueName {
+    case "n", "k", "seed":
+      let isNegative = value.hasPrefix("-")
+      let digits = isNegative ? value.dropFirst() : value[...]
+      guard !digits.isEmpty, digits.allSatisfy({ ("0"..."9").contains($0) }) else {
+        return "expected a whole number"
+      }
+      return isNegative ? "expected a number that is not negative" : "the number is too large"
+    case "x", "t", "p": return "expected a number such as 6.5 or 0.8"
+    case "size": return "expected a size such as 5GB, 500MiB or 40MB"
+    case "numbers": return "expected numbers of shards from 1, such as 3 or 2-4"
+    case "codec": return "expected none, zstd, or zstd:LEVEL with a level from 1 to 22"
+    default: return nil
+    }
+  }
+
+  /// The command line with a negative number joined to its option (`--limit=-1`), which the parser takes for an option
+  /// of its own and misses the value; nil if there is none.
+  var withNegativeValues: [String]? {
+    var joined: [String] = []
+    for word in arguments {
+      if let last = joined.last, last.hasPrefix("--"), last.count > 2, !last.contains("="),
+        word.wholeMatch(of: #/-[0-9.].*/#) != nil
+      {
+        joined[joined.count - 1] = "\(last)=\(word)"
+      } else {
+        joined.append(word)
+      }
+    }
+    return joined == arguments ? nil : joined
   }
 }

@@ -6,6 +6,7 @@ import Checkpoints
 import Conversion
 import KilnFormat
 import KimiLinear
+import Reports
 import SystemPackage
 import TensorCore
 import Tokenization
@@ -16,7 +17,7 @@ struct CalibrationOptions: ParsableArguments {
     help: ArgumentHelp(
       "A text, UTF-8, to calibrate by, or what kiln calibrate wrote; needed by --method gptq.",
       discussion: "Any text that is like what the model will be used for."),
-    completion: .file(), transform: { FilePath(argument: $0) })
+    completion: .file(), transform: InputPath.read)
   var calibration: FilePath?
 
   @OptionGroup var sampling: CalibrationSampling
@@ -33,20 +34,34 @@ struct CalibrationOptions: ParsableArguments {
   func resolved(for checked: CheckedCheckpoint, _ common: CommonOptions) throws -> CalibrationText?
   {
     guard let calibration else { return nil }
-    if calibration.string != "-", FileKind(of: calibration) == .regular,
+    if calibration != InputText.standardInput, FileKind(of: calibration) == .regular,
       KilnFile.recognizes(try MappedFile(calibration))
     {
-      if let given = sampling.givenFlags.first {
-        throw UsageError("\(given): \(calibration) is a saved calibration, whose windows are drawn")
-      }
       let checkpoint = try Checkpoint(calibration, workers: common.workers)
       guard checkpoint.isSavedCalibration else {
-        throw CheckpointError.missingFile(
-          calibration, name: Checkpoint.savedCalibrationFileName)
+        throw CalibrationError.notAText(calibration, isBase: checkpoint.isSavedBase)
+      }
+      if let given = sampling.givenFlags.first {
+        throw UsageError("\(given): \(calibration) is a saved calibration, whose windows are drawn")
       }
       return try SavedCalibration(checkpoint, for: checked, workers: common.workers).text
     }
     return try sampling.text(calibration, for: checked, common)
+  }
+}
+
+/// Why a file cannot be calibrated by.
+enum CalibrationError: KilnError, Equatable {
+  /// It is packed, and not a saved calibration.
+  case notAText(FilePath, isBase: Bool)
+
+  var category: ErrorCategory { .badData }
+
+  var description: String {
+    switch self {
+    case .notAText(let path, let isBase):
+      "\(path): is \(isBase ? "a saved base" : "a model"), and neither a text nor a saved calibration"
+    }
   }
 }
 
@@ -100,7 +115,7 @@ struct CalibrationSampling: ParsableArguments {
   func text(
     _ path: FilePath, for checked: CheckedCheckpoint, _ common: CommonOptions
   ) throws -> CalibrationText {
-    let text = try InputText.read(path.string)
+    let text = try InputText.read(path)
     let tokens = try checked.tokenizer().encode(text, file: path.string)
     guard tokens.count >= Self.smallestContext else {
       throw TextError.tooShort(
@@ -126,13 +141,13 @@ struct CalibrationSampling: ParsableArguments {
     }
     if let asked = calibrationWindows, asked > sample.windowCount {
       warnings.append(
-        "--calibration-windows \(asked): \(path) has only \(sample.windowCount) windows of"
-          + " \(sample.context) tokens, and all of them are used")
+        "--calibration-windows \(asked): \(path) has only \(Quantities.counted(sample.windowCount, "window")) of"
+          + " \(sample.context) tokens, which \(sample.windowCount == 1 ? "is" : "are all") used")
     }
     let width = checked.configuration.hiddenSize
     if sample.tokens.count < 2 * width {
       warnings.append(
-        "\(path): only \(sample.tokens.count) tokens to calibrate by; inputs have \(width) numbers and want"
+        "\(path): only \(Quantities.counted(sample.tokens.count, "token")) to calibrate by; inputs have \(width) numbers and want"
           + " at least \(2 * width) tokens, better many more")
     }
     if sample.context < Self.sensibleContext {

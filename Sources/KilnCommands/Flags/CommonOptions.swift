@@ -91,7 +91,7 @@ extension Terminal.ColorChoice: ExpressibleByArgument {}
 struct ModelArgument: ParsableArguments {
   @Argument(
     help: "A checkpoint folder, a .safetensors file, a .kiln file or a folder of .kiln shards.",
-    completion: .file(), transform: { FilePath(argument: $0) })
+    completion: .file(), transform: InputPath.read)
   var model: FilePath
 }
 
@@ -108,14 +108,22 @@ struct OverwriteOptions: ParsableArguments {
 /// A command with the flags that all commands have.
 protocol CommonCommand: ParsableCommand {
   var common: CommonOptions { get }
+  /// Whether it is to leave a file behind.
+  var writesFile: Bool { get }
+}
+
+extension CommonCommand {
+  var writesFile: Bool { false }
 }
 
 extension Inspect: CommonCommand {}
-extension Convert: CommonCommand {}
-extension Calibrate: CommonCommand {}
-extension Quantize: CommonCommand {}
+extension Convert: CommonCommand { var writesFile: Bool { !dryRun } }
+extension Calibrate: CommonCommand { var writesFile: Bool { true } }
+extension Quantize: CommonCommand { var writesFile: Bool { !dryRun } }
 extension Verify: CommonCommand {}
-extension MeasurePerplexity: CommonCommand {}
+extension MeasurePerplexity: CommonCommand {
+  var writesFile: Bool { tokenLogPath != nil || saveBasePath != nil }
+}
 extension Generate: CommonCommand {}
 extension Tokenize: CommonCommand {}
 extension Bench: CommonCommand {}

@@ -11,6 +11,16 @@ struct HeadOptions: ParsableArguments {
       discussion: "Without it such a model is refused. transformers 5 takes the stored one.",
       valueName: "which"))
   var head: HeadChoice?
+
+  /// What there is to say if the choice is none.
+  ///
+  /// - Parameter models: All that are run.
+  /// - Returns: At most one line.
+  func warnings(for models: [CheckedCheckpoint]) -> [String] {
+    guard let head, !models.contains(where: \.hasTwoHeads) else { return [] }
+    let subject = models.count == 1 ? "the model has" : "both models have"
+    return ["--head \(head.rawValue): \(subject) one matrix for the head, so it changes nothing"]
+  }
 }
 
 extension HeadChoice: ExpressibleByArgument {}

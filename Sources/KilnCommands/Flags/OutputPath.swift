@@ -24,7 +24,10 @@ struct OutputPath: Sendable {
   }
 
   /// Takes an argument of the command line.
-  init(_ argument: String) {
+  ///
+  /// - Throws: A `ValidationError` for an empty name, which is often that of a variable that is not set.
+  init(_ argument: String) throws {
+    guard !argument.isEmpty else { throw ValidationError("the name of the output is empty") }
     path = FilePath(argument: argument)
     isMarkedAsFolder = argument.utf8.count > 1 && argument.hasSuffix("/")
   }
@@ -35,6 +38,9 @@ struct OutputPath: Sendable {
     "msgpack", "pkl", "zip", "tar", "gz", "tgz", "zst", "xz", "7z", "json", "jsonl", "yaml", "md",
   ]
   private static let texts: Set<String> = ["txt", "csv", "tsv", "log"]
+
+  /// What commands keep for themselves.
+  private static let saved: Set<String> = ["base", "calibration"]
 
   /// Refuses a name that says something else than what will be written.
   ///
@@ -49,14 +55,18 @@ struct OutputPath: Sendable {
       throw .folder(path, kind.description, hint: folderHint)
     }
     let ending = path.extension?.lowercased() ?? ""
+    let isForeign = Self.otherFormats.contains(ending)
     let isWrong: Bool
     switch kind {
-    case .packedFile, .folder:
-      isWrong = Self.otherFormats.contains(ending) || Self.texts.contains(ending)
-    case .saved:
+    case .packedFile:
+      isWrong = isForeign || Self.texts.contains(ending) || Self.saved.contains(ending)
+    case .folder: isWrong = isForeign || Self.texts.contains(ending)
+    case .saved(let what):
+      // A saved base is not called a calibration.
+      let others = Self.saved.filter { !what.hasSuffix($0) }
       isWrong =
-        Self.otherFormats.contains(ending) || Self.texts.contains(ending) || ending == "kiln"
-    case .table: isWrong = Self.otherFormats.contains(ending) || ending == "kiln"
+        isForeign || Self.texts.contains(ending) || ending == "kiln" || others.contains(ending)
+    case .table: isWrong = isForeign || ending == "kiln" || Self.saved.contains(ending)
     }
     guard !isWrong else { throw .otherFormat(path, ending: ending, kind.description, kind.advice) }
   }

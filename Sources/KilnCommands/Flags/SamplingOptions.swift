@@ -17,10 +17,10 @@ struct SamplingOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Choose among the likeliest tokens that have this probability together.", valueName: "p"))
-  var topP = 1.0
+  var topP: Double?
 
   @Option(help: ArgumentHelp("Seed of the random choices.", valueName: "n"))
-  var seed: UInt64 = 0
+  var seed: UInt64?
 
   func validate() throws {
     guard temperature >= 0, temperature <= 1000 else {
@@ -29,14 +29,25 @@ struct SamplingOptions: ParsableArguments {
     if let topK, topK < 1 {
       throw ValidationError("--top-k must be at least 1, found \(topK)")
     }
-    guard topP > 0, topP <= 1 else {
+    if let topP, topP.isNaN || topP <= 0 || topP > 1 {
       throw ValidationError("--top-p must be above 0 and at most 1, found \(topP)")
+    }
+  }
+
+  /// Flags of a choice by chance where nothing is left to chance.
+  var warnings: [String] {
+    guard temperature == 0 else { return [] }
+    let given = [
+      topK.map { "--top-k \($0)" }, topP.map { "--top-p \($0)" }, seed.map { "--seed \($0)" },
+    ].compactMap(\.self)
+    return given.map {
+      "\($0): without --temperature the likeliest token is taken, so it changes nothing"
     }
   }
 
   /// A sampler that does so.
   var sampler: TokenSampler {
     TokenSampler(
-      TokenSampler.Options(temperature: temperature, topK: topK, topP: topP), seed: seed)
+      TokenSampler.Options(temperature: temperature, topK: topK, topP: topP ?? 1), seed: seed ?? 0)
   }
 }

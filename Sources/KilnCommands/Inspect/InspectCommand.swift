@@ -74,15 +74,22 @@ struct Inspect: ParsableCommand {
   private func list(_ inspected: InspectedCheckpoint) throws -> Report {
     let isAsked = tensors || stats || selection.isGiven
     if case .model = inspected.content, !isAsked { return Report() }
-    let column = try selection.column()
+    let (column, selected) = (try selection.column(), try selection.selection())
     let all = inspected.tensors
     let listing = try TensorListing(
       all,
       TensorListing.Request(
-        selection: try selection.selection(), column: column, isReversed: selection.reverse,
+        selection: selected, column: column, isReversed: selection.reverse,
         limit: selection.limit, hasStatistics: stats || column?.isStatistic == true),
       workers: common.workers, progress: common.progressPrinter())
-    if isAsked, listing.isEmpty { common.warn([emptyWarning(all)]) }
+    if isAsked, listing.isEmpty {
+      common.warn([EmptySelection(selection: selected, tensors: all).text])
+    }
+    if let column, listing.isOrderedByNothing {
+      common.warn([
+        "--sort \(column.rawValue): no tensor has a value to order by, so it changes nothing"
+      ])
+    }
     guard !isAsked else {
       var report = Report([.table(listing.table())])
       if listing.omittedCount > 0 {
@@ -104,22 +111,6 @@ struct Inspect: ParsableCommand {
       report.append(.notes([Note("… and \(Quantities.grouped(rest)) more; --tensors lists all")]))
     }
     return report
-  }
-
-  /// Why nothing is listed, with what was probably meant.
-  private func emptyWarning(
-    _ tensors: [(stored: StoredTensor, role: TensorRole?)]
-  ) -> String {
-    guard let text = selection.filter, let filter = TensorFilter(text) else {
-      return "no tensor is of that role, layer and encoding"
-    }
-    let names = tensors.map(\.stored.name)
-    if names.contains(where: filter.matches) {
-      return "no tensor that matches \"\(text)\" is of that role, layer and encoding"
-    }
-    let hint =
-      filter.guess(among: names).map { "; did you mean \"\($0.piece)\", as in \($0.name)?" } ?? ""
-    return "no tensor matches \"\(text)\"\(hint)"
   }
 
   private func header(_ checkpoint: Checkpoint) -> Note {

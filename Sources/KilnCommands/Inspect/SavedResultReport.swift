@@ -28,7 +28,7 @@ struct SavedResultReport {
       model,
       Fact(
         "text",
-        "\(Quantities.grouped(base.tokenCount)) tokens, checksum of their ids"
+        "\(Quantities.counted(base.tokenCount, "token")), checksum of their ids"
           + " \(Checksum.text(base.tokensChecksum))",
         [
           "tokens": .integer(base.tokenCount),
@@ -63,7 +63,7 @@ struct SavedResultReport {
         ["model_fingerprint": .string(Checksum.text(calibration.model.checksum))]),
       Fact(
         "text",
-        "\(Quantities.grouped(calibration.textByteCount)) bytes, checksum"
+        "\(Quantities.counted(calibration.textByteCount, "byte")), checksum"
           + " \(Checksum.text(calibration.textChecksum))",
         [
           "text_bytes": .integer(calibration.textByteCount),
@@ -71,7 +71,7 @@ struct SavedResultReport {
         ]),
       Fact(
         "sample",
-        "\(Quantities.grouped(windows)) of \(Quantities.grouped(calibration.availableWindows)) windows"
+        "\(Quantities.grouped(windows)) of \(Quantities.counted(calibration.availableWindows, "window"))"
           + " of \(calibration.context) tokens, seed \(Checksum.text(calibration.seed))",
         [
           "windows": .integer(windows),
@@ -86,7 +86,7 @@ struct SavedResultReport {
     let source = checkpoint.provenance
     return Fact(
       "model",
-      "\(Quantities.grouped(source.tensorCount)) tensors, \(Quantities.bytes(source.byteCount)), from"
+      "\(Quantities.counted(source.tensorCount, "tensor")), \(Quantities.bytes(source.byteCount)), from"
         + " \(source.format)",
       [
         "model_tensors": .integer(source.tensorCount), "model_bytes": .integer(source.byteCount),

@@ -3,16 +3,17 @@
 import ArgumentParser
 import Checkpoints
 import Inspection
+import Quantization
 import TensorCore
 
 /// Which tensors `inspect` lists, and in which order.
 struct SelectionOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Only tensors whose name matches.",
+      "Only tensors whose name matches; of several patterns, one.",
       discussion: "With * and ? a pattern for the whole name, else a part of it.",
       valueName: "pattern"))
-  var filter: String?
+  var filter: [String] = []
 
   @Option(
     help: ArgumentHelp(
@@ -54,8 +55,7 @@ struct SelectionOptions: ParsableArguments {
 
   /// Whether any of these flags asks for a list of tensors.
   var isGiven: Bool {
-    filter != nil || sort != nil || reverse || limit != nil
-      || !(role + layer + encoding).isEmpty
+    sort != nil || reverse || limit != nil || !(filter + role + layer + encoding).isEmpty
   }
 
   /// The column to order by; nil for the order of the checkpoint.
@@ -75,12 +75,12 @@ struct SelectionOptions: ParsableArguments {
   /// - Throws: A `ValidationError` for a bad pattern, an unknown role, layer or encoding.
   func selection() throws -> TensorSelection {
     var selection = TensorSelection()
-    if let filter {
+    for filter in filter {
       guard let read = TensorFilter(filter) else {
         throw ValidationError(
           "--filter \"\(filter)\": \(TensorFilter.problem(in: filter) ?? "bad pattern")")
       }
-      selection.filter = read
+      selection.filters.append(read)
     }
     for name in values(of: role) {
       guard let role = TensorRole(rawValue: name) else {
@@ -99,7 +99,9 @@ struct SelectionOptions: ParsableArguments {
       let lowercase = name.lowercased()
       guard TensorEncoding(name: lowercase) != nil else {
         let names = TensorEncoding.schemeNames + DType.allCases.map { $0.rawValue.lowercased() }
-        throw unknown("--encoding", name, among: names, kind: "an encoding")
+        throw ValidationError(
+          "--encoding \"\(name)\" is not an encoding"
+            + RecipeScheme.suggestion(for: name, among: names))
       }
       selection.encodings.insert(lowercase)
     }
@@ -149,6 +151,17 @@ enum TensorColumn: String, CaseIterable {
   case zeros
   case nan
   case inf
+
+  /// The key of the column in a list of tensors.
+  var key: String {
+    switch self {
+    case .outliers: "outlier_share"
+    case .zeros: "zero_count"
+    case .nan: "nan_count"
+    case .inf: "inf_count"
+    default: rawValue
+    }
+  }
 
   /// Whether values have to be read for it.
   var isStatistic: Bool {

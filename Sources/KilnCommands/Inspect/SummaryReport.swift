@@ -74,7 +74,7 @@ struct SummaryReport {
   private var architecture: Fact {
     Fact(
       "architecture",
-      "\(configuration.architecture), \(configuration.layers.count) layers"
+      "\(configuration.architecture), \(Quantities.counted(configuration.layers.count, "layer"))"
         + " (\(configuration.linearLayerCount) KDA, \(configuration.latentLayerCount) MLA), hidden"
         + " \(configuration.hiddenSize), vocabulary"
         + " \(Quantities.grouped(configuration.vocabularySize))",
@@ -95,7 +95,7 @@ struct SummaryReport {
   private var parameters: Fact {
     Fact(
       "parameters",
-      "\(Quantities.count(summary.total.parameterCount)) in \(summary.total.tensorCount) tensors,"
+      "\(Quantities.count(summary.total.parameterCount)) in \(Quantities.counted(summary.total.tensorCount, "tensor")),"
         + " \(Quantities.count(summary.activeParameterCount)) active for a token",
       [
         "tensor_count": .integer(summary.total.tensorCount),

@@ -30,6 +30,8 @@ struct TensorListing {
   /// Tensors that were asked for and are beyond the limit.
   let omittedCount: Int
   private let hasStatistics: Bool
+  /// What the rows are ordered by.
+  private let column: TensorColumn?
 
   /// Whether no tensor is listed.
   var isEmpty: Bool { rows.isEmpty }
@@ -47,6 +49,7 @@ struct TensorListing {
     progress: ProgressPrinter
   ) throws {
     hasStatistics = request.hasStatistics
+    column = request.column
     let selected = tensors.filter { request.selection.includes($0.stored, role: $0.role) }
     // Without an order by what is read, only what is shown has to be.
     let isOrderedFirst = request.column?.isStatistic != true
@@ -111,9 +114,23 @@ struct TensorListing {
   ///   - audience: Who sees it.
   /// - Returns: The table.
   func table(shownCount: Int? = nil, for audience: Audience = .everyone) -> ReportTable {
-    ReportTable(
+    let parameters: TableColumn<Row> = .number("parameters", "parameters") {
+      .count($0.stored.shape.elementCount)
+    }
+    let columns =
+      (hasStatistics ? Self.statisticsColumns : Self.plainColumns)
+      + (column == .parameters ? [parameters] : []) + errorColumns
+    // What rows are ordered by has to be seen, however narrow the terminal is.
+    let isKept = column.map { column in rows.contains { $0.hasValue(of: column) } } ?? false
+    return ReportTable(
       "tensors", for: audience, rows: rows.limited(to: shownCount),
-      columns: (hasStatistics ? Self.statisticsColumns : Self.plainColumns) + errorColumns)
+      columns: columns.map { isKept && $0.column.key == column?.key ? $0.kept : $0 })
+  }
+
+  /// Whether the rows are ordered by something of which none has a value.
+  var isOrderedByNothing: Bool {
+    guard let column, !rows.isEmpty else { return false }
+    return !rows.contains { $0.hasValue(of: column) }
   }
 
   /// What rounding has cost, for people only where a packed file says it.

@@ -68,7 +68,7 @@ struct PerplexityReport {
   private var tokens: Fact {
     Fact(
       "tokens scored",
-      "\(Quantities.grouped(summary.tokensScored)) in \(windows.windows.count) windows of"
+      "\(Quantities.grouped(summary.tokensScored)) in \(Quantities.counted(windows.windows.count, "window")) of"
         + " \(windows.context)",
       [
         "context": .integer(windows.context), "windows": .integer(windows.windows.count),

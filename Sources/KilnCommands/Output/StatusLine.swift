@@ -62,16 +62,23 @@ package final class StatusLine: Sendable {
 
   /// Removes the bar and writes text, unless that would have to wait: for the end of a process, which must come
   /// even if nothing reads the other end of a pipe, or the terminal was stopped.
-  package func writeAtOnce(_ text: String) {
+  ///
+  /// - Parameters:
+  ///   - text: The last words.
+  ///   - startsLine: Whether the cursor of a terminal may be within a line, behind the echo of a Ctrl-C or behind
+  ///     a text; where a bar was drawn it is not, since that leaves with the echo.
+  package func writeAtOnce(_ text: String, startsLine: Bool = false) {
     // Whoever draws a bar at this moment is done in microseconds, unless the terminal was stopped.
     for _ in 0..<Self.patienceInMilliseconds {
-      guard state.withLockIfAvailable({ end(&$0, with: text) }) == nil else { return }
+      guard state.withLockIfAvailable({ end(&$0, with: text, startsLine) }) == nil else { return }
       usleep(1000)
     }
   }
 
-  private func end(_ state: inout State, with text: String) {
-    let text = (state.isDrawn ? Self.clearing : "") + text
+  private func end(_ state: inout State, with text: String, _ startsLine: Bool) {
+    let start =
+      state.isDrawn ? Self.clearing : startsLine && isatty(descriptor) == 1 ? "\n" : ""
+    let text = text.isEmpty && !state.isDrawn ? "" : start + text
     state = State(hasEnded: true)
     var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
     guard !text.isEmpty, unsafe poll(&request, 1, Self.patienceInMilliseconds) == 1 else { return }

@@ -54,28 +54,53 @@ struct VersionReport {
 
   private var instructions: Fact {
     let best = InstructionSet.best.rawValue
+    do {
+      try EnvironmentSettings.checkInstructions(environment)
+    } catch {
+      return Self.wrong("instructions used", error, key: "instructions")
+    }
     let isAsked = environment["KILN_INSTRUCTIONS"] == best
     return Fact(
       "instructions used", best + (isAsked ? " (KILN_INSTRUCTIONS)" : ""),
       ["instructions": .string(best)])
   }
 
+  /// A fact that a wrong variable keeps from being one: every command refuses it.
+  private static func wrong(_ label: String, _ error: any Error, key: String) -> Fact {
+    let problem = ByteText.shown("\(error)")
+    return Fact(
+      label, "none: \(problem)",
+      members: [
+        JSONMember(key: ExactString(key), value: .null),
+        JSONMember(key: ExactString("\(key)_problem"), value: .string(problem)),
+      ])
+  }
+
   private var threads: Fact {
-    let asked = (try? EnvironmentSettings(environment))?.threads
+    let settings: EnvironmentSettings
+    do {
+      settings = try .ofThreads(environment)
+    } catch {
+      return Self.wrong("threads", error, key: "threads")
+    }
+    let asked = settings.threads
+    let ignored = settings.warnings.map { "; \(ByteText.shown($0))" }.joined()
     let count = Workers(count: asked?.count ?? Workers.processorCount).count
     return Fact(
-      "threads", "\(count) (\(asked?.variable ?? "all processors"))", ["threads": .integer(count)])
+      "threads", "\(count) (\(asked?.variable ?? "all processors")\(ignored))",
+      ["threads": .integer(count)])
   }
 
   private var locale: Fact {
     let name = ["LC_ALL", "LC_CTYPE", "LANG"].lazy.compactMap { environment[$0] }.first
+      .map(ByteText.shown)
     return Fact(
       "locale", (name ?? "none") + (Terminal.output.isUTF8 ? "" : ", text on a terminal is ASCII"),
       ["locale": name.map { .string($0) } ?? .null])
   }
 
   private var terminal: Fact {
-    let name = environment["TERM"] ?? "none"
+    let name = environment["TERM"].map(ByteText.shown) ?? "none"
     return Fact(
       "terminal",
       Terminal.output.isTerminal

@@ -60,7 +60,7 @@ struct ComparisonReport {
       return "\(rounded) is a rounding of \(source) to"
         + " \(comparison.roundedEncodings.joined(separator: ", ")):"
         + " \(Quantities.grouped(tensors(.withinBound).count)) of"
-        + " \(Quantities.grouped(comparison.tensors.count)) tensors were rounded, all within their bounds"
+        + " \(Quantities.counted(comparison.tensors.count, "tensor")) were rounded, all within their bounds"
     case .different where comparison.isRoundedOnBothSides:
       return "\(left) and \(right) differ: some tensors are rounded in one and some in the other,"
         + " so that neither is a rounding of the other"
@@ -71,7 +71,7 @@ struct ComparisonReport {
         + (count == 0
           ? []
           : [
-            "\(Quantities.grouped(count)) of \(Quantities.grouped(comparison.tensors.count)) tensors"
+            "\(Quantities.grouped(count)) of \(Quantities.counted(comparison.tensors.count, "tensor"))"
           ])
       return "\(left) and \(right) differ: \(parts.joined(separator: ", "))"
     }

@@ -37,7 +37,7 @@ struct Verify: ParsableCommand {
     help: ArgumentHelp(
       "Compare with this checkpoint: a folder, a .safetensors file or .kiln files.",
       valueName: "model"),
-    completion: .file(), transform: { FilePath(argument: $0) })
+    completion: .file(), transform: InputPath.read)
   var against: FilePath?
 
   @Option(
@@ -125,7 +125,7 @@ struct Verify: ParsableCommand {
       findings.isEmpty
       ? [
         Note(
-          "\(model.model.string.asOneLine): sound, \(Quantities.grouped(tensors)) tensors,"
+          "\(model.model.string.asOneLine): sound, \(Quantities.counted(tensors, "tensor")),"
             + " \(Quantities.bytes(bytes))", tone: .good)
       ] : FindingList.lines(findings) { Note("\($0.subject): \($0.problem)", tone: .bad) }
     try common.print(

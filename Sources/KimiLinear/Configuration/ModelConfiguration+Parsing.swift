@@ -47,8 +47,9 @@ extension ModelConfiguration {
       linearAttention: linear,
       latentAttention: latent,
       experts: hasExperts ? try Self.experts(root) : nil,
-      maximumContext: try first(of: root, "model_max_length", "max_position_embeddings").ifPresent?
-        .integer(in: 1...Int.max),
+      maximumContext: try ["model_max_length", "max_position_embeddings"].compactMap {
+        try root[$0].ifPresent?.integer(in: 1...Int.max)
+      }.min(),
       architecture: try root["architectures"].ifPresent?.array().first?.string()
         ?? "KimiLinearForCausalLM")
   }

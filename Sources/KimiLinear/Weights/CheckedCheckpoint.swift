@@ -30,6 +30,8 @@ package struct CheckedCheckpoint: Sendable {
   package let unknownKeys: UnknownKeys
   /// Why the runtime will not run it, although it can be converted.
   package let obstacles: [ModelError]
+  /// Whether there are two matrices of which one has to be chosen for the head, or was.
+  package let hasTwoHeads: Bool
   private let head: HeadChoice?
 
   private static let headName: ExactString = "lm_head.weight"
@@ -49,6 +51,7 @@ package struct CheckedCheckpoint: Sendable {
     guard !tensors.isAdapter else { throw CheckpointError.adapter(checkpoint.path) }
     let root = try checkpoint.configuration()
     let configuration = try ModelConfiguration(root)
+    hasTwoHeads = configuration.tiesEmbeddings && tensors[Self.headName] != nil
     switch head {
     case .tied where !configuration.tiesEmbeddings && tensors[Self.headName] != nil:
       throw ModelError.headNotTied(model: model)

@@ -25,7 +25,7 @@ package struct TextStyle: Sendable, Equatable {
   }
 
   /// A text in the color of what it means.
-  func painted(_ text: String, _ tone: Tone) -> String {
+  package func painted(_ text: String, _ tone: Tone) -> String {
     switch tone {
     case .plain: text
     case .good: escaped(text, code: 32)

@@ -80,7 +80,8 @@ struct PerplexityFigureTests {
     let text = ["--text", limit == nil ? "one.txt" : "text.txt"]
     let arguments = ["perplexity", Fixture.nano.path] + text + options
     try expectFailure(
-      arguments + limited(limit), Code.badData, naming: "\(limit ?? 1) tokens",
+      arguments + limited(limit), Code.badData,
+      naming: limit.map { "\($0) tokens, " } ?? "1 token, ",
       "expected at least \(needed)", in: scratch)
     // With so many there is exactly one token to score.
     let json = try expectSuccess(
