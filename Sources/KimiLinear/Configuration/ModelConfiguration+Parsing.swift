@@ -50,7 +50,7 @@ extension ModelConfiguration {
       maximumContext: try first(of: root, "model_max_length", "max_position_embeddings").ifPresent?
         .integer(in: 1...Int.max),
       architecture: try root["architectures"].ifPresent?.array().first?.string()
-        ?? "KimiLinearForCausalLM")
+        ?? Self.knownArchitecture)
   }
 
   /// Refuses what the runtime does not implement, rather than computing something else.
@@ -76,7 +76,13 @@ extension ModelConfiguration {
       try require(root["scoring_func"], scoring == "sigmoid", "\"sigmoid\"")
     }
     if root["quantization_config"].isPresent {
-      try require(root["quantization_config"], false, "null (weights that are not quantized)")
+      let field = root["quantization_config"]
+      let method = ["quant_method", "quant_algo", "format"].map { field[$0] }.first(
+        where: \.isPresent)
+      throw ModelError.unsupported(
+        file: field.file, key: field.path,
+        found: field.shortValue + (method.map { " (\($0.path): \($0.shortValue))" } ?? ""),
+        supported: "null (weights that are not quantized)")
     }
     if let method = try optionalString("topk_method") {
       try require(root["topk_method"], method == "noaux_tc", "\"noaux_tc\"")
