@@ -41,8 +41,9 @@ struct CalibrationOptions: ParsableArguments {
       }
       let checkpoint = try Checkpoint(calibration, workers: common.workers)
       guard checkpoint.isSavedCalibration else {
-        throw CheckpointError.missingFile(
-          calibration, name: Checkpoint.savedCalibrationFileName)
+        let kind = checkpoint.isSavedBase ? "a saved base" : "a model"
+        throw UsageError(
+          "--calibration: \(calibration) is \(kind), not a text or a saved calibration")
       }
       return try SavedCalibration(checkpoint, for: checked, workers: common.workers).text
     }
