@@ -60,10 +60,13 @@ struct BaseReader {
   ///
   /// - Parameters:
   ///   - count: How many; there must be so many left.
-  ///   - computed: Called with those of each batch that was run, or of what was read.
+  ///   - computed: Called with those of each batch that was run, and with the tokens that went through the model
+  ///     by then: the reader itself must not be asked meanwhile.
   /// - Returns: `[count, d]`.
   /// - Throws: `ModelError.tokenOutOfRange`, or what `computed` throws.
-  mutating func next(_ count: Int, computed: (Matrix) throws -> Void) throws -> Matrix {
+  mutating func next(_ count: Int, computed: (Matrix, _ tokensRun: Int) throws -> Void) throws
+    -> Matrix
+  {
     switch source {
     case .saved(let base):
       let hidden = base.hiddenStates(taken..<taken + count)
@@ -78,7 +81,7 @@ struct BaseReader {
         waiting = Matrix(
           rows: waiting.rows + hidden.rows, columns: waiting.columns,
           elements: waiting.elements + hidden.elements)
-        try computed(hidden)
+        try computed(hidden, tokensRun)
       }
       let columns = 0..<waiting.columns
       let hidden = waiting.block(rows: 0..<count, columns: columns)

@@ -67,15 +67,15 @@ package struct ComparisonRun: Sendable {
     var reader = BaseReader(base)
     for batch in model.batches {
       let places = windows.places(in: batch)
-      func report() {
+      func report(baseTokensRun: Int) {
         progress(
           Progress(
             activity: "compare", detail: "window \(batch.upperBound)/\(windows.windows.count)",
-            completed: summary.model.tokensRun + reader.tokensRun, total: total, unit: .tokens))
+            completed: summary.model.tokensRun + baseTokensRun, total: total, unit: .tokens))
       }
-      let baseHidden = try reader.next(places.count) { hidden in
+      let baseHidden = try reader.next(places.count) { hidden, tokensRun in
         try computed(hidden)
-        report()
+        report(baseTokensRun: tokensRun)
       }
       let hidden = try model.hiddenStates(of: batch)
       let targets = places.map { model.tokens[$0.index] }
@@ -92,7 +92,7 @@ package struct ComparisonRun: Sendable {
       }
       summary.model.tokensRun += windows.tokenCount(in: batch)
       summary.model.seconds = (clock.now - start).inSeconds
-      report()
+      report(baseTokensRun: reader.tokensRun)
     }
     return summary
   }
