@@ -33,7 +33,7 @@ enum Inputs {
     let checkpoint = try Checkpoint(source, workers: common.workers)
     let checked = try CheckedCheckpoint(checkpoint, head: head)
     common.warn(checkpoint.warnings + checked.unknownWarnings)
-    if carriesFiles { common.warn(checkpoint.leftOut) }
+    if carriesFiles { common.warn(checkpoint.leftOut + checkpoint.foreignFileWarnings) }
     if willRun {
       try checked.checkRunnable(workers: common.workers)
     } else {
