@@ -95,7 +95,9 @@ package struct Checkpoint: Sendable {
   package static let savedBaseFileName = "base.json"
 
   /// Whether this is a saved base; tells nothing about its state.
-  package var isSavedBase: Bool { isPacked && hasFile(Self.savedBaseFileName) }
+  package var isSavedBase: Bool {
+    isPacked && hasFile(Self.savedBaseFileName) && !hasFile("config.json")
+  }
 
   /// The file in a packed one that holds what a calibration collected and no model
   /// (`Formats/Calibration.md`).
@@ -108,6 +110,13 @@ package struct Checkpoint: Sendable {
 
   /// Whether this is a packed file without a model that commands have written: a saved base or calibration.
   package var isWithoutModel: Bool { isSavedBase || isSavedCalibration }
+
+  /// Refuses a packed file without a model where a model is expected.
+  ///
+  /// - Throws: `CheckpointError.notAModel`.
+  package func checkIsModel() throws(CheckpointError) {
+    guard !isWithoutModel else { throw .notAModel(path, isBase: isSavedBase) }
+  }
 
   /// The calibration by which a packed file was quantized; null for any other checkpoint.
   package var calibration: JSONValue { packed?.header.calibration ?? .null }

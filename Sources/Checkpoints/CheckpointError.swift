@@ -13,6 +13,8 @@ package enum CheckpointError: KilnError, Equatable {
   case unfinished(FilePath, name: String)
   /// The tensors are updates of low rank to another model.
   case adapter(FilePath)
+  /// What `perplexity --save-base` or `calibrate` wrote, where a model is expected.
+  case notAModel(FilePath, isBase: Bool)
   /// An index none of whose shards is there, next to a file that could be what is meant.
   case staleIndex(FilePath, shard: String, file: String)
   /// A folder with several shards but no index that says what they hold.
@@ -31,7 +33,8 @@ package enum CheckpointError: KilnError, Equatable {
   package var category: ErrorCategory {
     switch self {
     case .missingIndex, .missingFile, .unfinished, .staleIndex: .missingInput
-    case .unrecognized, .foreignWeights, .adapter, .linkOutside, .fusedTensor, .ambiguous,
+    case .unrecognized, .foreignWeights, .adapter, .notAModel, .linkOutside, .fusedTensor,
+      .ambiguous,
       .tooManyTensors:
       .badData
     }
@@ -46,6 +49,10 @@ package enum CheckpointError: KilnError, Equatable {
     case .adapter(let path):
       "\(path): is a LoRA adapter and not a model; merge it into its base model first, such as with"
         + " merge_and_unload of peft"
+    case .notAModel(let path, let isBase):
+      isBase
+        ? "\(path): is a saved base, not a model; give it to perplexity with --against"
+        : "\(path): is a saved calibration, not a model; give it to quantize with --calibration"
     case .unfinished(let path, let name):
       "\(path): holds neither safetensors nor .kiln data; \(name) is a download that is not finished"
     case .staleIndex(let path, let shard, let file):

@@ -46,7 +46,11 @@ struct CheckpointFolder {
     guard names.count <= KilnModel.maximumShardCount else {
       throw CheckpointError.unrecognized(path)
     }
-    let files = try names.map { try KilnFile(path.appending(argument: $0)) }
+    let files = try names.map { name in
+      let file = try MappedFile(path.appending(argument: name))
+      try ForeignContent.check(file.bytes, file.path, as: .packed)
+      return try KilnFile(mapped: file)
+    }
     let model =
       files.count == 1 && files[0].header.shard == nil
       ? try KilnModel(files[0]) : try KilnModel(shards: files, folder: path)

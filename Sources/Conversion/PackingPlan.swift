@@ -29,6 +29,10 @@ package struct PackingPlan: Sendable {
     package var byteCount: Int { encoding.byteCount(stored.shape) ?? 0 }
     /// Whether values are rounded now.
     package var isQuantizedNow: Bool { encoding.isQuantized && encoding != stored.encoding }
+    /// Whether codes of the source are copied, so that what it says about them still holds.
+    var keepsCodes: Bool { encoding.isQuantized && encoding == stored.encoding }
+    /// What the source says that rounding has cost, where that still holds.
+    var keptErrors: KilnHeader.TensorErrors? { encoding == stored.encoding ? stored.errors : nil }
   }
 
   /// How the tensors are divided and stored.
@@ -92,7 +96,7 @@ package struct PackingPlan: Sendable {
   package let items: [Item]
   /// How they are stored.
   package let options: Options
-  /// The text by which matrices are quantized; nil without one.
+  /// The text by which matrices are quantized; nil without one, or where there is none to quantize.
   package let calibration: CalibrationText?
   /// How tensors are rounded, those of other shards too.
   package let roundingMethods: Set<RoundingMethod>
@@ -100,6 +104,8 @@ package struct PackingPlan: Sendable {
   /// calibration.
   let targets: [ExactString: SequentialQuantizer.Target]
   let shards: [Shard]
+  /// A head that is the embedding once more, and is left out since the two would be rounded on their own.
+  package let omittedHead: ExactString?
   /// A checksum of everything that was decided.
   let digest: UInt64
 
@@ -126,9 +132,11 @@ package struct PackingPlan: Sendable {
     calibration: CalibrationText? = nil
   ) throws {
     let checkpoint = source.checkpoint
-    let items = try source.tensors.tensors.map { stored in
+    var items = try source.tensors.tensors.map { stored in
       try Self.item(stored, role: source.role(of: stored.name), recipe: recipe, checkpoint)
     }
+    let omitted = try Self.omittedHead(source, items)
+    items.removeAll { $0.stored.name == omitted }
     var targets: [ExactString: SequentialQuantizer.Target] = [:]
     for item in items where item.isQuantizedNow {
       guard calibration != nil || !item.method.needsCalibration else {
@@ -139,12 +147,14 @@ package struct PackingPlan: Sendable {
       targets[item.stored.name] = SequentialQuantizer.Target(
         encoding: item.encoding, method: item.method)
     }
+    // A text by which nothing is rounded is not run, and has chosen no codes.
+    let calibration = targets.isEmpty ? nil : calibration
     let draft = ShardDraft(
       items: items, options: options, producer: producer,
       source: checkpoint.provenance, recipe: recipe?.json ?? checkpoint.recipe,
-      calibration: calibration?.json ?? (recipe == nil ? checkpoint.calibration : .null),
+      calibration: calibration?.json ?? Self.keptCalibration(checkpoint, recipe, items),
       calibrationRoom: calibration.map { Self.calibrationRoom(source, $0) } ?? 0,
-      isCalibrated: calibration != nil, keepsErrors: recipe == nil,
+      isCalibrated: calibration != nil,
       files: checkpoint.files, assemblies: source.tensors.assemblies)
     guard draft.parts.count <= KilnModel.maximumShardCount else {
       throw ConversionError.tooManyShards(checkpoint.path, count: draft.parts.count)
@@ -157,11 +167,31 @@ package struct PackingPlan: Sendable {
     self.source = source
     self.items = Array(items[places])
     self.options = options
+    omittedHead = omitted
     self.calibration = calibration
     self.targets = targets
     roundingMethods = Set(items.filter(\.isQuantizedNow).map(\.method))
     self.shards = selected.map { $0.moved(by: -places.lowerBound) }
     self.digest = digest
+  }
+
+  /// A head that stands for the same matrix as the embedding, if either would be rounded: what becomes of them
+  /// differs by role and method, and the output would be a model with two heads.
+  private static func omittedHead(
+    _ source: CheckedCheckpoint, _ items: [Item]
+  ) throws -> ExactString? {
+    let isKept = items.allSatisfy { item in
+      ![.embedding, .head].contains(item.role) || item.encoding == item.stored.encoding
+    }
+    return isKept ? nil : try source.surplusHead(workers: Workers(count: 1))
+  }
+
+  /// What the source says about its calibration, as long as its codes are there.
+  private static func keptCalibration(
+    _ checkpoint: Checkpoint, _ recipe: Recipe?, _ items: [Item]
+  ) -> JSONValue {
+    guard recipe != nil else { return checkpoint.calibration }
+    return items.contains(where: \.keepsCodes) ? checkpoint.calibrationBesideOtherRecipe : .null
   }
 
   /// Bytes that the header keeps free for what calibration will measure.

@@ -119,7 +119,7 @@ struct PackingRun {
     if plan.calibration != nil {
       writer.describe(
         errors: shard.items.map { item in
-          plan.items[item].isQuantizedNow ? measured[item]?.errors : nil
+          plan.items[item].isQuantizedNow ? measured[item]?.errors : plan.items[item].keptErrors
         })
     }
     if plan.isSharded { try writer.commit() } else { last = writer }

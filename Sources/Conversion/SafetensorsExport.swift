@@ -17,7 +17,7 @@ package struct SafetensorsExport: Sendable {
   private let tensors: [ExportedTensor]
   private let plan: ShardPlan
   private let workers: Workers
-  /// The element type of the export, if it is not that of the source.
+  /// The element type of the export, if it is not that of the original checkpoint.
   private let changedType: DType?
 
   /// - Parameters:
@@ -42,11 +42,13 @@ package struct SafetensorsExport: Sendable {
     }
   }
 
-  /// The type that a reader must load the tensors in, once some have another one than in the source: float32 if
-  /// any is exact in nothing less, else that of most elements.
+  /// The type that a reader must load the tensors in, once some have another one than in the checkpoint that they
+  /// came from: float32 if any is exact in nothing less, else that of most elements.
+  ///
+  /// Who changed the type does not matter: the configuration is that of the original all the same.
   private static func changedType(of tensors: [ExportedTensor]) -> DType? {
     let changed = tensors.filter { tensor in
-      tensor.jobs.contains { $0.stored.encoding != $0.encoding }
+      tensor.jobs.contains { $0.stored.sourceDType != tensor.planned.dtype }
     }
     guard !changed.isEmpty else { return nil }
     if changed.contains(where: { $0.planned.dtype == .f32 }) { return .f32 }

@@ -18,8 +18,6 @@ struct ShardDraft: Sendable {
   let calibrationRoom: Int
   /// Whether matrices are quantized by a calibration text, so that their errors will be in the header.
   let isCalibrated: Bool
-  /// Whether what the source says about the errors of its tensors still holds.
-  let keepsErrors: Bool
   let files: [AuxiliaryFile]
   let assemblies: [KilnHeader.Assembly]
   /// Which tensors are in which file.
@@ -30,7 +28,7 @@ struct ShardDraft: Sendable {
   init(
     items: [PackingPlan.Item], options: PackingPlan.Options, producer: String,
     source: KilnHeader.Source, recipe: JSONValue, calibration: JSONValue, calibrationRoom: Int,
-    isCalibrated: Bool, keepsErrors: Bool, files: [AuxiliaryFile],
+    isCalibrated: Bool, files: [AuxiliaryFile],
     assemblies: [KilnHeader.Assembly]
   ) {
     self.items = items
@@ -41,7 +39,6 @@ struct ShardDraft: Sendable {
     self.calibration = calibration
     self.calibrationRoom = options.shardByteCount == nil ? calibrationRoom : 0
     self.isCalibrated = isCalibrated
-    self.keepsErrors = keepsErrors
     self.files = files
     self.assemblies = assemblies
     let orders = items.map { TensorOrder($0.stored.name) }
@@ -140,6 +137,6 @@ struct ShardDraft: Sendable {
     return KilnLayout.Tensor(
       name: stored.name, encoding: items[index].encoding, shape: stored.shape,
       sourceDType: stored.sourceDType, continuesRun: continuesRun[index],
-      errors: keepsErrors ? stored.errors : nil)
+      errors: items[index].keptErrors)
   }
 }

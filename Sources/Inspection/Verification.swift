@@ -25,7 +25,7 @@ package struct Verification: Sendable {
     }
   }
 
-  /// What is wrong with files that travel inside a packed one, which may be the cause of the rest.
+  /// What is wrong with files beside the tensors, which may be the cause of the rest.
   package let fileFindings: [Finding]
   /// What is wrong with the model as a whole.
   package private(set) var modelFindings: [Finding] = []
@@ -56,7 +56,11 @@ package struct Verification: Sendable {
     tensorCount = checkpoint.storedTensors.count
     byteCount = checkpoint.storedTensors.reduce(0) { $0 + $1.storedByteCount }
     let entries = ScannedEntry.all(of: checkpoint)
-    (fileFindings, tensorFindings) = try Self.scan(entries, workers: workers, progress: progress)
+    let scanned = try Self.scan(entries, workers: workers, progress: progress)
+    tensorFindings = scanned.tensors
+    fileFindings =
+      scanned.files
+      + checkpoint.foreignFiles.map { Finding(subject: $0.name, problem: $0.problem) }
     // A lone file of tensors has no configuration to be compared with, nor has a saved base or calibration.
     if checkpoint.kind != .safetensors && !checkpoint.isWithoutModel
       || checkpoint.hasFile("config.json")

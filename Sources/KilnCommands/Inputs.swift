@@ -34,7 +34,7 @@ enum Inputs {
     let checked = try CheckedCheckpoint(checkpoint, head: head?.head)
     common.warn(
       checkpoint.warnings + checked.unknownWarnings + (head?.warnings(for: [checked]) ?? []))
-    if carriesFiles { common.warn(checkpoint.leftOut) }
+    if carriesFiles { common.warn(checkpoint.leftOut + checkpoint.foreignFileWarnings) }
     if willRun {
       try checked.checkRunnable(workers: common.workers)
     } else {

@@ -121,9 +121,7 @@ struct MeasurePerplexity: ParsableCommand {
   // MARK: - Inputs and outputs
 
   private func open(_ path: FilePath) throws -> CheckedCheckpoint {
-    let checkpoint = try Checkpoint(path, workers: common.workers)
-    guard !checkpoint.isSavedBase else { throw BaseError.notAModel(path) }
-    return try check(checkpoint)
+    try check(try Checkpoint(path, workers: common.workers))
   }
 
   private func check(_ checkpoint: Checkpoint) throws -> CheckedCheckpoint {

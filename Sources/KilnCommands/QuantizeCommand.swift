@@ -126,6 +126,11 @@ struct Quantize: ParsableCommand {
   /// Flags that change nothing.
   private func warnings(about plan: PackingPlan) -> [String] {
     var warnings: [String] = []
+    if let head = plan.omittedHead {
+      warnings.append(
+        "\(source): \(head) is the embedding (\"tie_word_embeddings\"): it is left out, and what is asked"
+          + " of the head has no effect; set the embedding")
+    }
     let methods = plan.roundingMethods
     if let method = recipeOptions.method, !methods.contains(method) {
       warnings.append(

@@ -42,6 +42,7 @@ struct Tokenize: ParsableCommand {
 
   func run() throws {
     let checkpoint = try Checkpoint(model.model)
+    try checkpoint.checkIsModel()
     common.warn(checkpoint.warnings)
     let hasConfiguration = checkpoint.hasFile("config.json")
     let configuration =

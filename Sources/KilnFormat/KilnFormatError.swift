@@ -35,7 +35,9 @@ public enum KilnFormatError: KilnError, Equatable {
     case .checksum(let path, let part):
       "\(path): the \(part) is damaged: its checksum does not match"
     case .size(let path, let declared, let found):
-      "\(path): the file has \(found) bytes, expected \(declared)"
+      UInt64(found) < declared
+        ? "\(path): truncated: \(found) of \(declared) bytes; copy or download it again"
+        : "\(path): the file has \(found) bytes, expected \(declared)"
     case .header(let path, let problem):
       "\(path): header: \(problem)"
     case .entry(let path, let name, let problem):

@@ -20,6 +20,8 @@ package enum ModelError: KilnError, Equatable {
   case tensorShape(model: String, name: String, found: String, expected: String)
   /// A tensor is stored in a type that the runtime does not compute with.
   case tensorType(model: String, name: String, found: String)
+  /// Norms, gates, routers or parameters are NaN or infinite.
+  case weightsNotFinite(model: String, weights: NonFiniteWeights)
   /// More experts than the configuration says.
   case extraTensor(model: String, name: String, problem: String)
   /// Running it would take more memory than this machine has, in bytes.
@@ -68,6 +70,8 @@ package enum ModelError: KilnError, Equatable {
     case .tensorType(let model, let name, let found):
       "\(model): tensor \"\(name)\" is stored as \(found), which Kiln does not compute with; expected"
         + " BF16, F16, F32 or a scheme of .kiln files"
+    case .weightsNotFinite(let model, let weights):
+      "\(model): \(weights); what such a model computes means nothing"
     case .extraTensor(let model, let name, let problem):
       "\(model): tensor \"\(name)\": \(problem)"
     case .tooLarge(let model, let needed, let available):

@@ -22,6 +22,7 @@ extension ForeignContent {
     let found =
       Self.weights(prefix) ?? Self.byMagic(prefix) ?? Self.zip(prefix)
       ?? Self.text(prefix, byteCount: bytes.byteCount) ?? Self.zeros(bytes)
+      ?? (Self.isPlainText(prefix, isWhole: prefix.count == bytes.byteCount) ? .text : nil)
     guard let found else { return nil }
     self = found
   }
@@ -131,5 +132,22 @@ extension ForeignContent {
     guard !hasMark, start.hasPrefix("{") || start.hasPrefix("[") else { return nil }
     let key = text.dropFirst().drop(while: \.isWhitespace).dropFirst().prefix { $0 != "\"" }
     return start.hasPrefix("{") && errorKeys.contains(String(key)) ? .serverError : .json
+  }
+
+  /// Whether bytes are UTF-8 without control characters other than those of lines.
+  ///
+  /// - Parameters:
+  ///   - prefix: The first bytes of a file.
+  ///   - isWhole: Whether there are no others: else a character may be cut at the end.
+  /// - Returns: Whether this is text.
+  private static func isPlainText(_ prefix: [UInt8], isWhole: Bool) -> Bool {
+    let controls: Set<UInt8> = [0x09, 0x0A, 0x0C, 0x0D]
+    guard prefix.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || controls.contains($0) }) else {
+      return false
+    }
+    // A character has at most three bytes behind its first.
+    return (0...(isWhole ? 0 : 3)).contains { cut in
+      String(validating: prefix.dropLast(cut), as: UTF8.self) != nil
+    }
   }
 }

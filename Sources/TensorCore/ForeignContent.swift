@@ -22,6 +22,8 @@ public enum ForeignContent: Equatable, Sendable {
   case serverError
   /// Other JSON, where something else is expected.
   case json
+  /// Other text, where something else is expected: mostly what a server said in place of a file.
+  case text
   /// UTF-16, where UTF-8 is expected.
   case utf16
   /// Weights of llama.cpp.
@@ -49,6 +51,8 @@ public enum ForeignContent: Equatable, Sendable {
   public enum Purpose: Sendable {
     /// Weights.
     case tensors
+    /// Weights of a `.kiln` file.
+    case packed
     /// JSON.
     case json
     /// A vocabulary: lines of text.
@@ -59,6 +63,7 @@ public enum ForeignContent: Equatable, Sendable {
     var description: String {
       switch self {
       case .tensors: "tensors"
+      case .packed: "a .kiln file"
       case .json: "JSON"
       case .vocabulary: "a tiktoken vocabulary"
       case .text: "UTF-8 text"
@@ -90,7 +95,9 @@ public enum ForeignContent: Equatable, Sendable {
   /// Whether content of this kind may be read as that, with whatever its own reader finds.
   private func isUsable(as purpose: Purpose) -> Bool {
     switch (self, purpose) {
-    case (.safetensors, .tensors), (.json, .json): true
+    case (.safetensors, .tensors), (.document(".kiln"), .packed), (.json, .json): true
+    // What is wrong with a text is found where it is parsed.
+    case (.text, .json), (.text, .vocabulary), (.text, .text): true
     // Texts that are empty are refused where their tokens are counted.
     case (.html, .text), (.xml, .text), (.serverError, .text), (.json, .text), (.empty, .text):
       true
@@ -110,6 +117,7 @@ extension ForeignContent: CustomStringConvertible {
     case .xml: "an XML document"
     case .serverError: "an error message in JSON"
     case .json: "a JSON document"
+    case .text: "a text"
     case .utf16: "UTF-16 text"
     case .gguf: "a GGUF file"
     case .ggml: "a GGML file"
@@ -136,6 +144,7 @@ extension ForeignContent: CustomStringConvertible {
     case .pickle: "Kiln does not load pickles; save the model as safetensors first"
     case .archive: "unpack it first"
     case .utf16: "convert it first, such as with iconv -f UTF-16 -t UTF-8"
+    case .text: "check the path, and what it says"
     case .json, .safetensors, .document, .executable: "check the path"
     }
   }

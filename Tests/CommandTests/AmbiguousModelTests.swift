@@ -114,6 +114,50 @@ struct AmbiguousModelTests {
       naming: "--head tied", in: scratch)
   }
 
+  @Test("a stored head that is the embedding is not rounded on its own")
+  func surplusHead() throws {
+    try setConfiguration("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true")
+    let file = try TensorFile(scratch.url(Damage.weights))
+    let embedding = try file.bytes("model.embed_tokens.weight")
+    // The same values as float32: the upper halves of its bits.
+    var wide: [UInt8] = []
+    for pair in embedding.indices.filter({ ($0 - embedding.startIndex).isMultiple(of: 2) }) {
+      wide += [0, 0, embedding[pair], embedding[pair + 1]]
+    }
+    for (dtype, bytes) in [("BF16", [UInt8](embedding)), ("F32", wide)] {
+      var changed = file
+      (changed.header, changed.data) = ([:], Data())
+      for name in file.header.keys.sorted() where name != "__metadata__" {
+        let entry = try #require(file.header[name] as? [String: Any])
+        let isHead = name == "lm_head.weight"
+        changed.add(
+          name, isHead ? dtype : try #require(entry["dtype"] as? String),
+          try #require(entry["shape"] as? [Int]),
+          isHead ? bytes : [UInt8](try file.bytes(name)))
+      }
+      try changed.write(to: scratch.url(Damage.weights))
+      try expectSuccess(["verify", "model"], in: scratch.folder)
+      for flags in [
+        ["--scheme", "int8-g32", "--set", "head=bf16"],
+        ["--scheme", "int4-g32", "--set", "embedding=int4-g32"],
+        ["--scheme", "int8-g32", "--method", "search", "--calibration", "text.txt"],
+      ] {
+        let command = ["quantize", "model", "t.kiln", "--force"] + flags
+        let result = try expectSuccess(command, in: scratch.folder)
+        #expect(result.warnings.contains { $0.contains("lm_head.weight is the embedding") })
+        try expectSuccess(["perplexity", "t.kiln", "--text", "text.txt"], in: scratch.folder)
+        // Scales that a text has chosen may clip: that is another matter.
+        guard !flags.contains("--calibration") else { continue }
+        try expectSuccess(
+          ["verify", "t.kiln", "--against", "model", "--require", "bound"], in: scratch.folder)
+      }
+      // Where neither is rounded, both come along.
+      try expectSuccess(["convert", "model", "c.kiln", "--force"], in: scratch.folder)
+      try expectSuccess(
+        ["verify", "c.kiln", "--against", "model", "--require", "identical"], in: scratch.folder)
+    }
+  }
+
   @Test("a stray model.safetensors next to an index is left out, with a warning")
   func strayFile() throws {
     let expected = try mean()

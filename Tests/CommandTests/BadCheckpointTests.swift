@@ -216,6 +216,6 @@ struct BadCheckpointTests {
     #expect(result.warnings.contains { $0.contains("model.norm.weight\" has 0 NaN and 1 inf") })
     try expectFailure(
       ["perplexity", "model", "--text", "text.txt", "--token-log", "log.csv"], Code.badData,
-      naming: "model", "not a number", in: scratch)
+      naming: "model.norm.weight", "1 infinite", in: scratch)
   }
 }

@@ -53,6 +53,79 @@ struct CalibrationTextTests {
     #expect(try told(measure("shards.kiln", "text.txt")).count == 1)
   }
 
+  @Test("it is told as long as codes are those of the calibration")
+  func copiedCodes() throws {
+    func errors(_ model: String) throws -> [String: Double] {
+      let document = try expectSuccess(
+        ["inspect", model, "--tensors", "--json"], in: scratch.folder
+      ).json()
+      let tensors = try #require(document["tensors"] as? [[String: Any]])
+      return Dictionary(
+        uniqueKeysWithValues: tensors.compactMap { tensor in
+          (tensor["output_error"] as? Double).map { (tensor["name"] as? String ?? "", $0) }
+        })
+    }
+    let measured = try errors("x.kiln")
+    #expect(!measured.isEmpty)
+    let rounding: [[String]] = [
+      ["quantize", "x.kiln", "y.kiln", "--scheme", "int4-g32"],
+      // There is nothing left for it to round.
+      [
+        "quantize", "x.kiln", "y.kiln", "--scheme", "int4-g32", "--method", "gptq",
+        "--calibration", "other.txt",
+      ],
+      ["convert", "x.kiln", "y.kiln"],
+    ]
+    for command in rounding {
+      try expectSuccess(command + ["--force"], in: scratch.folder)
+      #expect(try told(measure("y.kiln", "text.txt")).count == 1, "\(command)")
+      #expect(try told(measure("y.kiln", "other.txt")).isEmpty, "\(command)")
+      #expect(try errors("y.kiln") == measured, "\(command)")
+    }
+    // Where a new text has rounded the rest, it is the one that is named; what was copied keeps its errors.
+    try expectSuccess(
+      [
+        "quantize", "model", "part.kiln", "--scheme", "int4-g32", "--set", "head=bf16",
+        "--method", "search", "--calibration", "text.txt", "--calibration-context", "32",
+      ], in: scratch.folder)
+    try expectSuccess(
+      [
+        "quantize", "part.kiln", "y.kiln", "--scheme", "int4-g32", "--method", "search",
+        "--calibration", "other.txt", "--calibration-context", "32", "--force",
+      ], in: scratch.folder)
+    #expect(try told(measure("y.kiln", "other.txt")).count == 1)
+    let (before, after) = (try errors("part.kiln"), try errors("y.kiln"))
+    #expect(before["lm_head.weight"] == nil && after["lm_head.weight"] != nil)
+    for (name, error) in before { #expect(after[name] == error, "\(name)") }
+  }
+
+  @Test("codes that were chosen by error feedback are within their bound in a copy, too")
+  func copiedErrorFeedback() throws {
+    try expectSuccess(
+      [
+        "quantize", "model", "g.kiln", "--scheme", "int4-g32", "--method", "gptq",
+        "--calibration", "text.txt", "--calibration-context", "32",
+      ], in: scratch.folder)
+    try expectSuccess(["quantize", "g.kiln", "y.kiln", "--scheme", "int4-g32"], in: scratch.folder)
+    try expectSuccess(["quantize", "y.kiln", "z.kiln", "--scheme", "int4-g32"], in: scratch.folder)
+    for model in ["g.kiln", "y.kiln", "z.kiln"] {
+      try expectSuccess(
+        ["verify", model, "--against", "model", "--require", "bound"], in: scratch.folder)
+    }
+  }
+
+  @Test("a text by which nothing is rounded is not run")
+  func nothingToRound() throws {
+    let result = try expectSuccess(
+      [
+        "quantize", "model", "y.kiln", "--scheme", "bf16", "--method", "gptq", "--calibration",
+        "text.txt", "--json",
+      ], in: scratch.folder)
+    #expect(result.warnings.contains { $0.contains("no tensor is rounded by it") })
+    #expect(!result.errors.contains("0 of 0") && !result.errors.contains("calibrate:"))
+    #expect(try result.json()["calibration"] is NSNull)
+  }
+
   @Test("it is not told of another text or another model")
   func otherText() throws {
     #expect(try told(measure("x.kiln", "other.txt")).isEmpty)

@@ -71,6 +71,31 @@ struct ConvertTests {
     }
   }
 
+  @Test("an export names the type that quantize has given it")
+  func exportedTypeOfSchemes() throws {
+    func dtype(of folder: String) throws -> String? {
+      let text = try String(contentsOf: scratch.url("\(folder)/config.json"), encoding: .utf8)
+      return try #require(text.firstMatch(of: #/"dtype": "(\w+)"/#)).1.description
+    }
+    func rewrite(_ source: String, _ scheme: String, _ folder: String) throws {
+      try expectSuccess(
+        ["quantize", source, "x.kiln", "--scheme", scheme, "--force"], in: scratch.folder)
+      try expectSuccess(["convert", "x.kiln", folder], in: scratch.folder)
+    }
+    try scratch.nano()
+    try rewrite("model", "f32", "wide")
+    #expect(try dtype(of: "wide") == "float32")
+    // What is float32 in the checkpoint becomes bfloat16 in the same way.
+    try rewrite("wide", "bf16", "narrow")
+    #expect(try dtype(of: "narrow") == "bfloat16")
+    // What came from bfloat16 and is so again is the original.
+    try rewrite("model", "bf16", "same")
+    #expect(try dtype(of: "same") == "bfloat16")
+    try expectSuccess(["convert", "wide", "wide.kiln"], in: scratch.folder)
+    try expectSuccess(["convert", "wide.kiln", "again"], in: scratch.folder)
+    #expect(try dtype(of: "again") == "float32")
+  }
+
   @Test("there and back again, in one file and in shards, every byte is the same")
   func roundTrip() throws {
     let model = try scratch.nano()

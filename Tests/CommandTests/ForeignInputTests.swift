@@ -25,6 +25,8 @@ struct ForeignInputTests {
       ("model.safetensors", "{\"a\": 1, \"b\": 2}", "JSON"),
       ("model.kiln", "\u{1F}\u{8B}", "kiln"),
       ("model.onnx", "\u{8}\u{7}\u{12}\u{7}pytorch", "ONNX"),
+      ("model.safetensors", "Entry not found", "a text, expected tensors"),
+      ("README.md", "# Modell für alle\n\nText\n", "a text, expected tensors"),
       ("zeros", String(repeating: "\0", count: 4096), "zeros"),
       ("model.tar", "m/" + String(repeating: "\0", count: 255) + "ustar", "tar"),
     ])
@@ -65,6 +67,96 @@ struct ForeignInputTests {
     }
   }
 
+  @Test("files that are only carried along, and were not downloaded")
+  func carriedFiles() throws {
+    try scratch.nano()
+    try scratch.write(Self.pointer, to: "model/generation_config.json")
+    try scratch.write(Self.page, to: "model/chat_template.jinja")
+    try scratch.write("", to: "model/special_tokens_map.json")
+    try scratch.write("", to: "model/__init__.py")
+    try scratch.write("<html>", to: "model/page.html")
+    let expected = [
+      "generation_config.json: is a Git LFS pointer", "chat_template.jinja: is an HTML page",
+      "special_tokens_map.json: is an empty file",
+    ]
+    for command in [
+      ["convert", "model", "a.kiln"], ["quantize", "model", "b.kiln", "--scheme", "int8-g32"],
+      ["inspect", "model"], ["inspect", "a.kiln"],
+    ] {
+      let warnings = try expectSuccess(command, in: scratch.folder).warnings
+      #expect(warnings.count == expected.count, "\(warnings)")
+      for text in expected {
+        #expect(warnings.contains { $0.contains(text) }, "\(command): \(text)")
+      }
+    }
+    for model in ["model", "a.kiln"] {
+      let result = try Tool.run(["verify", model], in: scratch.folder)
+      #expect(result.status == 2)
+      for text in expected { #expect(result.text.contains(text), "\(model): \(text)") }
+      #expect(!result.text.contains("sound"))
+    }
+    // Otherwise as sound as before.
+    for name in ["generation_config.json", "special_tokens_map.json"] {
+      try scratch.write("{}", to: "model/\(name)")
+    }
+    try scratch.write("{{ messages }}", to: "model/chat_template.jinja")
+    try expectSuccess(["verify", "model"], in: scratch.folder)
+  }
+
+  @Test("a shard of a .kiln folder that was not downloaded")
+  func packedShards() throws {
+    try expectSuccess(
+      ["convert", Fixture.packed().path, scratch.path("parts.kiln"), "--shard-size", "4MB"])
+    let names = try FileManager.default.contentsOfDirectory(atPath: scratch.path("parts.kiln"))
+    let shard = try #require(names.sorted().last { $0.hasSuffix(".kiln") })
+    for (content, expected) in [
+      (Self.pointer, "git lfs pull"), (Self.page, "HTML page"), ("Entry not found", "a text"),
+      ("", "empty file"),
+    ] {
+      try Data(content.utf8).write(to: scratch.url("parts.kiln/\(shard)"))
+      try expectFailure(
+        ["convert", "parts.kiln", "out.kiln"], Code.badData, naming: shard, expected, in: scratch)
+    }
+  }
+
+  @Test("a saved base or calibration in place of a model is named for what it is")
+  func savedResults() throws {
+    try scratch.nano()
+    try expectSuccess(
+      [
+        "perplexity", "model", "--text", "text.txt", "--context", "64", "--save-base", "saved.base",
+      ], in: scratch.folder)
+    try expectSuccess(
+      [
+        "calibrate", "model", "saved.cal", "--calibration", "text.txt", "--calibration-context",
+        "32", "--calibration-windows", "1",
+      ], in: scratch.folder)
+    for (name, kind) in [("saved.base", "a saved base"), ("saved.cal", "a saved calibration")] {
+      let commands: [[String]] = [
+        ["convert", name, "o.kiln"], ["generate", name, "--prompt", "a"],
+        ["perplexity", name, "--text", "text.txt"],
+        ["quantize", name, "o.kiln", "--scheme", "int8-g32"], ["bench", name],
+        ["tokenize", name, "--text", "text.txt"],
+        ["calibrate", name, "o.cal", "--calibration", "text.txt"],
+        ["verify", "model", "--against", name], ["verify", name, "--against", "model"],
+      ]
+      for command in commands {
+        try expectFailure(
+          command, Code.badData, naming: "\(name): is \(kind), not a model", in: scratch)
+      }
+      for command in ["inspect", "verify"] {
+        try expectSuccess([command, name], in: scratch.folder)
+      }
+    }
+    try expectFailure(
+      ["perplexity", "model", "--text", "text.txt", "--against", "saved.cal"], Code.badData,
+      naming: "saved.cal: is a saved calibration, not a model", in: scratch)
+    try expectFailure(
+      [
+        "quantize", "model", "o.kiln", "--scheme", "int8-g32", "--calibration", "saved.base",
+      ], Code.usage, naming: "saved.base is a saved base, not a text", in: scratch)
+  }
+
   @Test("a download that was cut is told with both sizes")
   func truncated() throws {
     try scratch.nano()
@@ -73,6 +165,12 @@ struct ForeignInputTests {
       ["convert", "model", "out.kiln"], Code.badData,
       naming: "truncated: 10498368 of 10499368 bytes",
       "download it again", in: scratch)
+    let packed = try Data(contentsOf: Fixture.packed())
+    try packed.prefix(packed.count / 2).write(to: scratch.url("half.kiln"))
+    try expectFailure(
+      ["convert", "half.kiln", "out.kiln"], Code.badData,
+      naming: "truncated: \(packed.count / 2) of \(packed.count) bytes", "download it again",
+      in: scratch)
   }
 
   @Test("texts and recipes of other kinds")

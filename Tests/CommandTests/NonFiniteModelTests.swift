@@ -93,6 +93,34 @@ struct NonFiniteModelTests {
     }
   }
 
+  @Test(
+    "small tensors that would leave the figures plausible are refused before the model is run",
+    arguments: [
+      ("model.layers.1.block_sparse_moe.gate.weight", Float.nan),
+      ("model.layers.1.block_sparse_moe.gate.weight", -.infinity),
+      ("model.layers.1.block_sparse_moe.gate.e_score_correction_bias", .nan),
+      ("model.layers.1.block_sparse_moe.gate.e_score_correction_bias", -.infinity),
+      ("model.layers.0.self_attn.dt_bias", .infinity),
+      ("model.layers.0.self_attn.A_log", -.infinity),
+      ("model.layers.0.self_attn.k_conv1d.weight", .nan),
+      ("model.layers.0.self_attn.g_a_proj.weight", .infinity),
+      ("model.norm.weight", .infinity),
+    ])
+  func smallTensors(name: String, value: Float) throws {
+    try write(name, value, at: 3..<4)
+    for command in [
+      ["perplexity", "model", "--text", "text.txt"],
+      ["perplexity", Fixture.nano.path, "--text", "text.txt", "--against", "model"],
+      ["generate", "model", "--prompt", "The"],
+      ["bench", "model", "--only", "decode", "--repeats", "1", "--context", "8"],
+    ] {
+      let result = try expectFailure(
+        command, Code.badData, naming: "model: tensor \"\(name)\" has", "means nothing", in: scratch
+      )
+      #expect(result.output.isEmpty)
+    }
+  }
+
   @Test("activations that overflow from finite weights are refused with their place")
   func activations() throws {
     try write("model.layers.1.input_layernorm.weight", 3e38)

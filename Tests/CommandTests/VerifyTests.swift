@@ -103,6 +103,49 @@ struct VerifyTests {
     #expect(strict.messages[0].contains("equal to") && strict.messages[0].contains("not identical"))
   }
 
+  @Test("the verdict names what was compared, and in what equal models are not identical")
+  func wording() throws {
+    let source = try scratch.nano()
+    let file = try TensorFile(scratch.url("model/model.safetensors"))
+    func verdict(_ model: String, _ other: String) throws -> String {
+      let text = try expectSuccess(["verify", model, "--against", other], in: scratch.folder).text
+      return String(text.prefix { $0 != "\n" })
+    }
+    #expect(
+      try verdict("model", source).hasSuffix(
+        "are identical: the same encodings, bytes, configuration and tokenizer"))
+    // A lone file has neither.
+    try FileManager.default.createDirectory(
+      at: scratch.url("lone"), withIntermediateDirectories: false)
+    try file.write(to: scratch.url("lone/lone.safetensors"))
+    #expect(
+      try verdict("lone/lone.safetensors", "model").hasSuffix(
+        "the same encodings and bytes; configuration and tokenizer were not compared"))
+    let compared = try expectSuccess(
+      ["verify", "lone/lone.safetensors", "--against", "model", "--json"], in: scratch.folder
+    ).json()["compared"]
+    #expect(compared as? [String] == ["tensors"])
+    // Only a key about the file differs.
+    try scratch.copy(Fixture.nano, as: "other", changing: ["config.json", "model.safetensors"])
+    try scratch.replace(
+      "\"dtype\": \"bfloat16\"", with: "\"dtype\": \"float32\"", in: "other/config.json")
+    #expect(
+      try verdict("other", "model").hasSuffix(
+        "equal: the same encodings and bytes; config.json differs in keys that make no other model")
+    )
+    // Only the sign of a zero differs.
+    try scratch.copy(Fixture.nano, as: "zero", changing: ["model.safetensors"])
+    try scratch.copy(Fixture.nano, as: "minus", changing: ["model.safetensors"])
+    for (folder, sign) in [("zero", UInt8(0)), ("minus", 0x80)] {
+      var changed = file
+      try changed.poke("model.norm.weight", [0, sign])
+      try changed.write(to: scratch.url("\(folder)/model.safetensors"))
+    }
+    #expect(
+      try verdict("zero", "minus").hasSuffix(
+        "equal: the same values in other bytes, such as -0 for 0, in 1 tensor"))
+  }
+
   @Test("what --require does not know, and --require alone")
   func required() throws {
     try scratch.link(Fixture.packed(), as: "a.kiln")

@@ -31,6 +31,27 @@ import Testing
     configuration.setting("tie_word_embeddings", to: true)
   }
 
+  @Test func `a model of another class is not run`() throws {
+    for names in [["KimiVLForConditionalGeneration"], ["KimiLinearForCausalLM", "Other"]] {
+      try with {
+        $0.setting("architectures", to: .array(names.map { .string($0) }))
+      } _: {
+        checkpoint in
+        let checked = try CheckedCheckpoint(checkpoint)
+        #expect(checked.obstacles.map { "\($0)".contains("\"\(names.last ?? "")\"") } == [true])
+        #expect(throws: ModelError.self) { try Model(checked) }
+      }
+    }
+    for value in [[], .null, ["KimiLinearForCausalLM"]] as [JSONValue] {
+      try with {
+        $0.setting("architectures", to: value)
+      } _: { checkpoint in
+        let obstacles = try CheckedCheckpoint(checkpoint).obstacles
+        #expect(obstacles.isEmpty)
+      }
+    }
+  }
+
   @Test func `a head that differs from tied embeddings must be chosen`() throws {
     try with(tied) { checkpoint in
       let checked = try CheckedCheckpoint(checkpoint)

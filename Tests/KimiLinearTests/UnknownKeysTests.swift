@@ -39,6 +39,16 @@ import Testing
       ("norm_type", "layernorm"), ("routerScoreFunction", "softmax"), ("kdaGateClamp", 3),
       ("rope_parameters.mscale", .number(0.7)), ("query_pre_attn_scalar", 256),
       ("index_topk", 2048),
+      // Capitals in a row, and words that stand apart.
+      ("useRoPE", true), ("useMoE", true), ("useMLAGate", true), ("useSWA", true),
+      ("LoRAAlpha", 2), ("use_ro_pe", true), ("soft_max_fn", "entmax"),
+      // A factor or a bound is one whatever else the name says.
+      ("attention_scale_coef", 2), ("residual_coef", .number(0.5)), ("gate_bound_init", -3),
+      ("gate_train_only", 1), ("aux_gate_bound", 1),
+      // As Granite uses it, this stands in place of 1/sqrt(d).
+      ("attention_multiplier", .number(1.0)), ("attnScaleFactor", 1),
+      ("use_swa", true), ("hc_mult", 4), ("mHC", true), ("zero_centered_gamma", true),
+      ("token_shift", true), ("hyper_connections", 4),
       // 0 is a bound like any other, and a string that is no number is a choice.
       ("linear_attn_config.gate_lower_bound", 0), ("expert_layer_norm", "pre"),
       // Objects of any name are looked into.
@@ -58,6 +68,7 @@ import Testing
       ("linear_attn_config.gate_lower_bound", .null), ("mla_use_output_gate", false),
       ("attn_logit_softcapping", .null), ("sliding_window", .null), ("use_sliding_window", false),
       ("attn_logit_softcapping", 0), ("num_mtp_modules", 0), ("residual_multiplier", .number(1.0)),
+      ("lm_head_multiplier", 1), ("attention_out_multiplier", 1),
       ("mtp_config", ["enabled": false, "num_layers": 0]), ("attention_sinks", []),
       ("activation_situ_beta", .null), ("norm_type", "rmsnorm"), ("norm_type", "RMSNorm"),
       ("rope_parameters", ["rope_theta": 10000, "rope_type": "default"]),
@@ -84,11 +95,30 @@ import Testing
   @Test(
     arguments: [
       "wandb_run", "dataset_version", "license", "aggregate_id", "my_notes", "moe_z_loss_weight",
-      "expert_dropout",
+      "expert_dropout", "router_aux_coef", "router_z_coef", "embedding_init_std", "gate_lr",
     ])
   func `other keys are only listed`(key: String) throws {
     let keys = try unknown(key, "some")
     #expect(keys.consequential.isEmpty && keys.others.map(\.path) == [key])
+  }
+
+  @Test func `objects in arrays are looked into`() throws {
+    let found = try unknown("foo", [["gate_bound": 1], ["run": "a", "parts": [["gate": 2]]]])
+    #expect(found.consequential.map(\.path) == ["foo[0].gate_bound", "foo[1].parts[0].gate"])
+    let gates = try unknown("gates", [["name": 3], ["other": false]])
+    #expect(gates.consequential.map(\.path) == ["gates[0].name"])
+    let none = try unknown("foo", [["run": "a"], 3])
+    #expect(none.consequential.isEmpty && none.others.map(\.path) == ["foo[0].run"])
+  }
+
+  @Test func `the parts of linear attention in the text part are named once`() throws {
+    let found = try unknown(
+      "text_config.linear_attn_config", ["gate_lower_bound": -5, "num_heads": 99])
+    #expect(
+      found.consequential.map(\.path) == [
+        "text_config.linear_attn_config.gate_lower_bound",
+        "text_config.linear_attn_config.num_heads",
+      ])
   }
 
   @Test func `two names of one thing must agree`() throws {

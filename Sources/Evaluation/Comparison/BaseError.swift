@@ -5,8 +5,6 @@ package import TensorCore
 
 /// Why a model cannot be compared with a base.
 package enum BaseError: KilnError, Equatable {
-  /// A saved base stands where a model is expected.
-  case notAModel(FilePath)
   /// A saved base of a version that this reader does not know.
   case version(FilePath, found: Int, supported: Int)
   /// A saved base contradicts `Formats/Base.md`; `problem` says how.
@@ -26,8 +24,6 @@ package enum BaseError: KilnError, Equatable {
 
   package var description: String {
     switch self {
-    case .notAModel(let path):
-      "\(path): is a saved base, not a model; give it to --against"
     case .version(let path, let found, let supported):
       "\(path): saved base of version \(found), this program reads version \(supported)"
     case .malformed(let path, let problem):

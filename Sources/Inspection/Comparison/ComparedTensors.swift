@@ -155,14 +155,4 @@ extension Checkpoint {
   fileprivate var tiesEmbeddings: Bool {
     (try? configuration())?["tie_word_embeddings"].value == .bool(true)
   }
-
-  /// Whether codes need not be the nearest ones, because a method with error feedback chose some of them.
-  fileprivate var hasErrorFeedback: Bool {
-    guard calibration != .null else { return false }
-    let rules: [JSONValue] = if case .array(let rules)? = recipe["rules"] { rules } else { [] }
-    return ([recipe] + rules).contains { rule in
-      guard case .string(let name)? = rule["method"] else { return false }
-      return RoundingMethod(rawValue: name)?.needsCalibration == true
-    }
-  }
 }

@@ -12,7 +12,13 @@ struct FileComparison {
   /// Differences that do not make another model: keys about the file, line ends, other files.
   private(set) var notes: [Verification.Finding] = []
   /// Whether configuration and tokenizer say the same in every key.
-  private(set) var isIdentical = true
+  var isIdentical: Bool { reworded.isEmpty }
+  /// Documents that say the same model in other keys or values.
+  private(set) var reworded: [String] = []
+  /// Whether both checkpoints have a configuration.
+  let comparesConfiguration: Bool
+  /// Whether both checkpoints have the files of a tokenizer.
+  let comparesTokenizer: Bool
 
   private let left: Checkpoint
   private let right: Checkpoint
@@ -21,6 +27,11 @@ struct FileComparison {
   init(_ left: Checkpoint, _ right: Checkpoint) {
     (self.left, self.right) = (left, right)
     let names = Set((left.files + right.files).map(\.name)).sorted()
+    let ofTokenizer = names.filter(Self.isOfTokenizer)
+    comparesConfiguration = [left, right].allSatisfy { $0.hasFile(Self.configuration) }
+    comparesTokenizer =
+      !ofTokenizer.isEmpty
+      && ofTokenizer.allSatisfy { name in left.hasFile(name) && right.hasFile(name) }
     for name in names where name == Self.configuration || Self.isOfTokenizer(name) {
       compare(name)
     }
@@ -59,7 +70,7 @@ struct FileComparison {
   }
 
   private mutating func take(_ documents: DocumentComparison, of name: String) {
-    isIdentical = isIdentical && documents.isIdentical
+    if !documents.isIdentical { reworded.append(name) }
     let isOtherDialect = name == Self.configuration && haveSameConfiguration
     for problem in documents.shared.lines { find(name, problem) }
     for problem in documents.oneSided.lines {

@@ -32,6 +32,14 @@ package struct ModelComparison: Sendable {
   package let fileFindings: [Verification.Finding]
   /// Differences of files that do not make another model, and files that could not be compared.
   package let fileNotes: [Verification.Finding]
+  /// Whether both have a configuration, so that it was compared.
+  package let comparesConfiguration: Bool
+  /// Whether both have a tokenizer, so that it was compared.
+  package let comparesTokenizer: Bool
+  /// Documents of both that are not the same in every key, by name.
+  package let rewordedFiles: [String]
+  /// Whether one of them has no head, and the embedding of the other stands for it.
+  package let tiesOneHead: Bool
   /// What all of it says together.
   package let verdict: Verdict
   /// The side that was rounded; nil unless the verdict is `bound`.
@@ -72,6 +80,10 @@ package struct ModelComparison: Sendable {
     for file in left.dataFiles + right.dataFiles { try file.checkSize() }
     (fileFindings, fileNotes) = (files.findings, files.notes + pairs.notes)
     self.tensors = tensors
+    (comparesConfiguration, comparesTokenizer) = (
+      files.comparesConfiguration, files.comparesTokenizer
+    )
+    (rewordedFiles, tiesOneHead) = (files.reworded, !pairs.notes.isEmpty)
     let isIdentical = files.isIdentical && pairs.notes.isEmpty
     (verdict, rounded) = Self.conclude(
       tensors, differs: !files.findings.isEmpty, isIdentical: isIdentical)

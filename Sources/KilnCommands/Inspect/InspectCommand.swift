@@ -45,7 +45,7 @@ struct Inspect: ParsableCommand {
   func run() throws {
     let inspected = try InspectedCheckpoint(model.model, workers: common.workers)
     let checkpoint = inspected.checkpoint
-    common.warn(checkpoint.warnings + inspected.notes)
+    common.warn(checkpoint.warnings + checkpoint.foreignFileWarnings + inspected.notes)
     var report = Report([.notes([header(checkpoint)])])
     switch inspected.content {
     case .model(let checked):

@@ -28,6 +28,11 @@ extension ComparisonReport {
         TensorComparison.Verdict.allCases.map {
           JSONMember(key: ExactString($0.rawValue), value: .integer(tensors($0).count))
         }),
+      "compared": .array(
+        [
+          ("tensors", true), ("configuration", comparison.comparesConfiguration),
+          ("tokenizer", comparison.comparesTokenizer),
+        ].filter(\.1).map { .string($0.0) }),
       "findings": FindingList.json(comparison.fileFindings),
       "notes": FindingList.json(comparison.fileNotes),
     ])

@@ -51,10 +51,9 @@ struct ComparisonReport {
   private var conclusion: String {
     switch comparison.verdict {
     case .identical:
-      return
-        "\(left) and \(right) are identical: the same encodings, bytes, configuration and tokenizer"
+      return "\(left) and \(right) are identical: the same \(identicalParts)"
     case .equal:
-      return "\(left) and \(right) are equal: the same values, in another encoding or layout"
+      return "\(left) and \(right) are equal: \(equality)"
     case .bound:
       let (rounded, source) = comparison.rounded == .left ? (left, right) : (right, left)
       return "\(rounded) is a rounding of \(source) to"
@@ -75,6 +74,44 @@ struct ComparisonReport {
           ])
       return "\(left) and \(right) differ: \(parts.joined(separator: ", "))"
     }
+  }
+
+  /// What both have and was compared, and what was not.
+  private var identicalParts: String {
+    let files = [
+      ("configuration", comparison.comparesConfiguration),
+      ("tokenizer", comparison.comparesTokenizer),
+    ]
+    let missing = files.filter { !$0.1 }.map(\.0)
+    let parts = ["encodings", "bytes"] + files.filter(\.1).map(\.0)
+    return parts.dropLast().joined(separator: ", ") + " and \(parts.last ?? "")"
+      + (missing.isEmpty
+        ? ""
+        : "; \(missing.joined(separator: " and "))"
+          + " \(missing.count == 1 ? "was" : "were") not compared")
+  }
+
+  /// In what models of the same values are not identical.
+  private var equality: String {
+    let equal = tensors(.equal)
+    let hasOtherEncodings = equal.contains { $0.left?.encoding != $0.right?.encoding }
+    let hasOtherBytes = equal.contains { $0.left?.encoding == $0.right?.encoding }
+    var parts: [String] = []
+    if hasOtherEncodings { parts.append("the same values, in another encoding") }
+    if hasOtherBytes {
+      let count = equal.count { $0.left?.encoding == $0.right?.encoding }
+      parts.append(
+        "the same values in other bytes, such as -0 for 0, in \(Quantities.grouped(count))"
+          + " tensor\(count == 1 ? "" : "s")")
+    }
+    if equal.isEmpty { parts.append("the same encodings and bytes") }
+    if comparison.tiesOneHead { parts.append("one has no head and ties it to the embedding") }
+    if !comparison.rewordedFiles.isEmpty {
+      parts.append(
+        "\(comparison.rewordedFiles.joined(separator: " and "))"
+          + " differs in keys that make no other model")
+    }
+    return parts.joined(separator: "; ")
   }
 
   private func files(of findings: [Verification.Finding]) -> [String] {

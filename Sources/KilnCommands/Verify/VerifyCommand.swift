@@ -67,6 +67,7 @@ struct Verify: ParsableCommand {
       try Checkpoint(model.model, workers: common.workers),
       try Checkpoint(other, workers: common.workers)
     )
+    for checkpoint in [left, right] { try checkpoint.checkIsModel() }
     common.warn(left.warnings + right.warnings)
     let printer = common.progressPrinter()
     let comparison = try ModelComparison(
@@ -102,16 +103,20 @@ struct Verify: ParsableCommand {
     }
     try report(
       verification.fileFindings + verification.modelFindings
-        + tokenizerFindings(checkpoint, verification.model) + verification.tensorFindings,
+        + tokenizerFindings(checkpoint, verification) + verification.tensorFindings,
       tensors: verification.tensorCount, bytes: verification.byteCount)
   }
 
   private func tokenizerFindings(
-    _ checkpoint: Checkpoint, _ model: CheckedCheckpoint?
+    _ checkpoint: Checkpoint, _ verification: Verification
   ) -> [Verification.Finding] {
-    guard checkpoint.hasFile("tiktoken.model") else { return [] }
+    let files = ["tiktoken.model", "tokenizer_config.json"]
+    // What is no tokenizer at all has been told.
+    guard checkpoint.hasFile("tiktoken.model"),
+      !verification.fileFindings.contains(where: { files.contains($0.subject) })
+    else { return [] }
     do {
-      _ = try model?.tokenizer() ?? checkpoint.tokenizer(vocabularySize: nil)
+      _ = try verification.model?.tokenizer() ?? checkpoint.tokenizer(vocabularySize: nil)
       return []
     } catch {
       return [Verification.Finding(subject: "tokenizer", problem: "\(error)")]

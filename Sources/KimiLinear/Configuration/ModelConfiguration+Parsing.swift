@@ -51,7 +51,7 @@ extension ModelConfiguration {
         try root[$0].ifPresent?.integer(in: 1...Int.max)
       }.min(),
       architecture: try root["architectures"].ifPresent?.array().first?.string()
-        ?? "KimiLinearForCausalLM")
+        ?? Self.knownArchitecture)
   }
 
   /// Refuses what the runtime does not implement, rather than computing something else.
@@ -77,7 +77,13 @@ extension ModelConfiguration {
       try require(root["scoring_func"], scoring == "sigmoid", "\"sigmoid\"")
     }
     if root["quantization_config"].isPresent {
-      try require(root["quantization_config"], false, "null (weights that are not quantized)")
+      let field = root["quantization_config"]
+      let method = ["quant_method", "quant_algo", "format"].map { field[$0] }.first(
+        where: \.isPresent)
+      throw ModelError.unsupported(
+        file: field.file, key: field.path,
+        found: field.shortValue + (method.map { " (\($0.path): \($0.shortValue))" } ?? ""),
+        supported: "null (weights that are not quantized)")
     }
     if let method = try optionalString("topk_method") {
       try require(root["topk_method"], method == "noaux_tc", "\"noaux_tc\"")

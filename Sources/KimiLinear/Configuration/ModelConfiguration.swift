@@ -25,6 +25,9 @@ package struct ModelConfiguration: Sendable, Equatable {
   package let experts: Experts?
   /// The longest context that the model was made for, in tokens, if it says so.
   package let maximumContext: Int?
+  /// The architecture that the runtime computes.
+  static let knownArchitecture = "KimiLinearForCausalLM"
+
   /// Name of the architecture, for reports.
   package let architecture: String
 

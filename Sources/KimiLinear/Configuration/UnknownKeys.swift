@@ -68,10 +68,14 @@ package struct UnknownKeys: Sendable, Equatable {
     guard case .object = field.value else { return }
     for (key, member) in try field.object() {
       let name = key.text
-      if name == "linear_attn_config" {
+      if name == "linear_attn_config", case .object = member.value {
         try addMembers(of: member, known: KnownKeys.linearAttention)
-      }
-      if KnownKeys.used.contains(name) {
+        for (key, part) in try member.object() where KnownKeys.linearAttention.contains(key.text) {
+          if part.isPresent, part.value != root[name][key.text].value {
+            append(part, to: \.consequential)
+          }
+        }
+      } else if KnownKeys.used.contains(name) {
         if member.value != root[name].value, member.isPresent {
           append(member, to: \.consequential)
         }
@@ -82,16 +86,27 @@ package struct UnknownKeys: Sendable, Equatable {
   }
 
   private mutating func add(_ field: JSONField, name: String) throws(JSONError) {
-    if KnownKeys.speaksOfComputation(name) {
-      try addLeaves(of: field, name: name)
-    } else if case .object = field.value {
-      let before = consequential.count
+    if KnownKeys.speaksOfComputation(name) { return try addLeaves(of: field, name: name) }
+    let before = (consequential.count, others.count)
+    switch field.value {
+    case .object:
       for (key, member) in try field.object() where !KnownKeys.harmless.contains(key.text) {
         try add(member, name: key.text)
       }
-      if consequential.count == before { append(field, to: \.others) }
-    } else {
-      append(field, to: \.others)
+    case .array(let elements) where elements.contains(where: Self.isNested):
+      for element in try field.array() where element.value.map(Self.isNested) == true {
+        try add(element, name: name)
+      }
+    default: break
+    }
+    if (consequential.count, others.count) == before { append(field, to: \.others) }
+  }
+
+  /// Whether a value may have members.
+  private static func isNested(_ value: JSONValue) -> Bool {
+    switch value {
+    case .object, .array: true
+    default: false
     }
   }
 
@@ -99,6 +114,8 @@ package struct UnknownKeys: Sendable, Equatable {
   private mutating func addLeaves(of field: JSONField, name: String) throws(JSONError) {
     if case .object = field.value {
       for (key, member) in try field.object() { try addLeaves(of: member, name: key.text) }
+    } else if case .array(let elements) = field.value, elements.contains(where: Self.isNested) {
+      for element in try field.array() { try addLeaves(of: element, name: name) }
     } else if Self.isSupported(field.value, name: name) {
       return
     } else {
@@ -147,11 +164,12 @@ package struct UnknownKeys: Sendable, Equatable {
   }
 
   private static func isNeutral(_ number: Double, name: String) -> Bool {
-    let name = name.lowercased()
+    let name = KnownKeys.words(of: name).joined(separator: "_")
     if number == 0 {
       return name.hasPrefix("num_") || name.hasPrefix("n_")
         || ["softcap", "soft_cap", "window", "_layers"].contains(where: name.contains)
     }
     return number == 1 && ["multiplier", "factor"].contains(where: name.contains)
+      && !KnownKeys.replacesAttentionScale(name)
   }
 }

@@ -37,8 +37,8 @@ package struct Model: Sendable {
   /// - Parameters:
   ///   - checked: The checkpoint.
   ///   - workers: Threads that unpack.
-  /// - Throws: What `CheckedCheckpoint.checkRunnable` throws, `ModelError.missingTensor`, `.compressedTooLarge`, or
-  ///   what is wrong with a compressed block.
+  /// - Throws: What `CheckedCheckpoint.checkRunnable` throws, `ModelError.missingTensor`, `.compressedTooLarge`,
+  ///   `.weightsNotFinite` for small tensors, or what is wrong with a compressed block.
   package init(_ checked: CheckedCheckpoint, workers: Workers = Workers(count: 1)) throws {
     try checked.checkRunnable(workers: workers)
     FreedMemory.keep()
@@ -48,6 +48,9 @@ package struct Model: Sendable {
     guard unpacked <= PhysicalMemory.byteCount else {
       throw ModelError.compressedTooLarge(
         model: name, needed: unpacked, available: PhysicalMemory.byteCount)
+    }
+    if let found = try NonFiniteWeights(in: checked, scope: .small, workers: workers) {
+      throw ModelError.weightsNotFinite(model: name, weights: found)
     }
     weights = try ModelWeights(
       checked.tensors, configuration: checked.configuration, model: name, workers: workers)

@@ -44,6 +44,7 @@ package struct CheckedCheckpoint: Sendable {
   ///   - head: Which matrix is the head; nil for what the configuration says.
   /// - Throws: What is missing or wrong in its configuration or its tensors.
   package init(_ checkpoint: Checkpoint, head: HeadChoice? = nil) throws {
+    try checkpoint.checkIsModel()
     self.checkpoint = checkpoint
     self.head = head
     let model = checkpoint.path.string
@@ -66,7 +67,23 @@ package struct CheckedCheckpoint: Sendable {
     if !unknownKeys.consequential.isEmpty {
       obstacles.insert(.unknownKeys(file: root.file, keys: unknownKeys.consequential), at: 0)
     }
+    if let other = try Self.foreignArchitecture(root["architectures"]) {
+      obstacles.insert(other, at: 0)
+    }
     self.obstacles = obstacles
+  }
+
+  /// Why a model is not run whose class, as libraries name it, is another one: it may have the same tensors, and
+  /// compute something else with them.
+  private static func foreignArchitecture(_ field: JSONField) throws -> ModelError? {
+    guard
+      let other = try field.ifPresent?.array().first(where: { name in
+        try name.string() != ModelConfiguration.knownArchitecture
+      })
+    else { return nil }
+    return .unsupported(
+      file: field.file, key: other.path, found: other.shortValue,
+      supported: "\"\(ModelConfiguration.knownArchitecture)\"")
   }
 
   /// What a tensor does in the model.
@@ -74,20 +91,31 @@ package struct CheckedCheckpoint: Sendable {
     TensorRole(name: name, isLinearAttention: configuration.isLinearAttention(layer:))
   }
 
-  /// Whether embeddings are tied although a head is there that has other bytes, and no one has been chosen.
+  /// Whether embeddings are tied although a head is there that has other values, and no one has been chosen.
   ///
-  /// - Parameter workers: Threads that unpack compressed tensors; others are compared in place.
+  /// - Parameter workers: Threads.
   /// - Returns: Whether there is a choice to be made.
   /// - Throws: What is wrong with a compressed block.
   package func hasAmbiguousHead(workers: Workers) throws -> Bool {
     guard head == nil, configuration.tiesEmbeddings, let stored = tensors[Self.headName],
       let embedding = tensors[Self.embeddingName]
     else { return false }
-    guard stored.encoding == embedding.encoding,
-      stored.shape.dimensions == embedding.shape.dimensions
-    else { return true }
+    guard stored.shape.dimensions == embedding.shape.dimensions else { return true }
     let (left, right) = (try stored.load(workers: workers), try embedding.load(workers: workers))
-    return !left.region.bytes.equals(right.region.bytes)
+    return !left.hasValues(of: right, workers: workers)
+  }
+
+  /// The head that is stored although it is the embedding, so that no more than one of them is the model's; nil
+  /// where there is none, or where it is a matrix of its own.
+  ///
+  /// - Parameter workers: Threads.
+  /// - Returns: Its name.
+  /// - Throws: What is wrong with a compressed block.
+  package func surplusHead(workers: Workers) throws -> ExactString? {
+    guard configuration.tiesEmbeddings, tensors[Self.headName] != nil,
+      try !hasAmbiguousHead(workers: workers)
+    else { return nil }
+    return Self.headName
   }
 
   /// Refuses what the runtime would compute wrongly, or not at all.

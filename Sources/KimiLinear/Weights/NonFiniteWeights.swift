@@ -22,25 +22,42 @@ package struct NonFiniteWeights: Sendable, Equatable, CustomStringConvertible {
   /// Tensors that are looked at between two reports of progress.
   private static let tensorsAtATime = 64
 
+  /// Which tensors of a model are looked at.
+  package enum Scope: Sendable {
+    /// Those that no recipe quantizes: norms, gates, routers, convolutions and parameters.
+    ///
+    /// They are less than a thousandth of a model. What is broken in them may leave the results plausible: an
+    /// expert that is never chosen, a state that is always forgotten.
+    case small
+    /// All that the model runs through.
+    case all
+  }
+
   /// Looks for them in the tensors that a model runs through; nil if all weights are finite.
   ///
   /// Vectors and other small tensors come first: where one of them is broken, the large ones are not read.
   ///
   /// - Parameters:
   ///   - source: The model.
+  ///   - scope: Which of its tensors are looked at.
   ///   - tokens: Ids whose rows of the embedding count; nil for all rows.
   ///   - workers: Threads.
   ///   - progress: Told how far it is.
   /// - Throws: What is wrong with a compressed block, or `FileError` if there is no memory.
   package init?(
-    in source: CheckedCheckpoint, embedding tokens: [Int]? = nil, workers: Workers,
+    in source: CheckedCheckpoint, scope: Scope = .all, embedding tokens: [Int]? = nil,
+    workers: Workers,
     progress: Progress.Handler = { _ in }
   ) throws {
     let unknown = Set(source.unknownTensors)
     let used = source.tensors.tensors.filter { !unknown.contains($0.name) }
-    let total = used.reduce(0) { $0 + $1.byteCount }
     let small = used.filter { !source.role(of: $0.name).isQuantizable }
-    let large = used.filter { source.role(of: $0.name).isQuantizable }
+    let large =
+      switch scope {
+      case .small: [StoredTensor]()
+      case .all: used.filter { source.role(of: $0.name).isQuantizable }
+      }
+    let total = (small + large).reduce(0) { $0 + $1.byteCount }
     let rows = source.configuration.tiesEmbeddings ? nil : tokens.map { Set($0).sorted() }
     var completed = 0
     var found: [Tensor] = []
