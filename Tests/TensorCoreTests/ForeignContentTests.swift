@@ -65,16 +65,22 @@ import Testing
     #expect(unsafe ForeignContent(bytes.span.bytes) == content)
   }
 
-  @Test func `texts, vocabularies and short files are nothing foreign`() {
+  @Test func `texts and vocabularies are foreign only where weights are expected`() throws {
     for text in [
       "IQ== 0\nIg== 1\n", "Once upon a time", "version 2 of the text", "\u{FEFF}a", "<p>",
       "GGU", "PK", "(error)", "陶",
     ] {
-      #expect(unsafe ForeignContent(Array(text.utf8).span.bytes) == nil, "\(text)")
+      #expect(unsafe ForeignContent(Array(text.utf8).span.bytes) == .text, "\(text)")
+      for purpose in [ForeignContent.Purpose.vocabulary, .text, .json] {
+        try ForeignContent.check(Array(text.utf8), "x", as: purpose)
+      }
+      #expect(throws: FileError.self) {
+        try ForeignContent.check(Array(text.utf8), "x", as: .tensors)
+      }
     }
     // A long text may begin as a pointer does.
     let long = Self.pointer + String(repeating: "x", count: 2000)
-    #expect(unsafe ForeignContent(Array(long.utf8).span.bytes) == nil)
+    #expect(unsafe ForeignContent(Array(long.utf8).span.bytes) == .text)
     #expect(unsafe ForeignContent([UInt8](repeating: 0, count: 8).span.bytes) == nil)
   }
 
