@@ -178,6 +178,21 @@ struct CalibrateTests {
     }
   }
 
+  @Test(
+    "a search that weighs errors by a text is a rounding as well",
+    arguments: ["int8-g32", "int4-g128"])
+  func weightedSearch(_ scheme: String) throws {
+    // Its scales clip more than round-to-nearest does.
+    try expectSuccess(
+      [
+        "quantize", "model", "x.kiln", "--scheme", scheme, "--method", "search", "--calibration",
+        "text.txt",
+      ], in: scratch.folder)
+    let verify = ["verify", "x.kiln", "--against", "model", "--require", "bound", "--json"]
+    let document = try expectSuccess(verify, in: scratch.folder).json()
+    #expect(document["verdict"] as? String == "bound")
+  }
+
   @Test("inspect shows the errors that a file stores, and orders by them")
   func storedErrors() throws {
     let written = try expectSuccess(quantize("x.kiln", "text.txt") + ["--json"], in: scratch.folder)

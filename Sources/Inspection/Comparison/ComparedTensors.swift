@@ -21,7 +21,7 @@ struct ComparedTensors {
     let (leftTensors, rightTensors) = (try ModelTensors(left), try ModelTensors(right))
     let stored = leftTensors.tensors + rightTensors.tensors.filter { leftTensors[$0.name] == nil }
     let roles = InferredRoles(stored.map(\.name))
-    let isCalibrated = (left: left.hasErrorFeedback, right: right.hasErrorFeedback)
+    let isCalibrated = (left: left.isRoundedByCalibration, right: right.isRoundedByCalibration)
     candidates = stored.map { tensor in
       Candidate(
         name: tensor.name, role: roles.role(of: tensor.name), left: leftTensors[tensor.name],

@@ -81,7 +81,7 @@ struct ConvertFigureTests {
     // Embedding and head; of each attention and each feed-forward network the outputs apart from the rest, and of
     // those with experts the shared one as well.
     let parts = try #require(json["sensitivities"] as? [[String: Any]])
-    #expect(parts.count == 2 + 4 * 2 + (1 + 3 + 3) * 2)
+    #expect(parts.count == 24)
     #expect(parts.allSatisfy { $0["measured_kl"] is Double })
   }
 
