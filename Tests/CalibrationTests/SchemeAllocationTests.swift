@@ -85,6 +85,33 @@ import Testing
     }
   }
 
+  @Test(arguments: [[2], [1, 3], [0, 4], [1, 2]])
+  func `layers that get the same scheme are one rule, without those between them`(
+    sensitive: [Int]
+  ) throws {
+    try TemporaryFolder.with { folder in
+      let source = try source(
+        folder,
+        TinyCheckpoint {
+          ($0.isLinear, $0.denseLayers) = ([Bool](repeating: true, count: 5), 5)
+        })
+      let allocation = try allocate(source, bitsPerWeight: 9) { unit in
+        unit.layer.map(sensitive.contains) == true ? 1000 : 0.001
+      }
+      var encodings: Set<String> = []
+      for (row, entry) in zip(allocation.rows, AllocationUnit.all(of: source)) {
+        for stored in entry.tensors {
+          let decision = allocation.recipe.decision(
+            name: stored.name, role: source.role(of: stored.name), shape: stored.shape,
+            source: stored.encoding)
+          #expect(decision.encoding == row.encoding, "\(stored.name)")
+        }
+        if row.unit.role == .kdaProjection { encodings.insert(row.encoding.description) }
+      }
+      #expect(encodings.count > 1)
+    }
+  }
+
   @Test func `losses grow with the squared error of the first matrix`() throws {
     try TemporaryFolder.with { folder in
       let source = try source(folder)

@@ -151,10 +151,6 @@ struct ForeignInputTests {
     try expectFailure(
       ["perplexity", "model", "--text", "text.txt", "--against", "saved.cal"], Code.badData,
       naming: "saved.cal: is a saved calibration, not a model", in: scratch)
-    try expectFailure(
-      [
-        "quantize", "model", "o.kiln", "--scheme", "int8-g32", "--calibration", "saved.base",
-      ], Code.usage, naming: "saved.base is a saved base, not a text", in: scratch)
   }
 
   @Test("a download that was cut is told with both sizes")

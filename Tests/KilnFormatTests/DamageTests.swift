@@ -29,6 +29,19 @@ import Testing
     }
   }
 
+  @Test func `a file that is longer or shorter than it says is refused by its sizes`() throws {
+    let golden = try SamplePackedFile.golden()
+    try TemporaryFolder.with { folder in
+      for size in [golden.count - 1, golden.count + 1, golden.count + 4096] {
+        let path = try folder.write(golden, as: "x.kiln")
+        try folder.extend("x.kiln", to: size)
+        #expect(
+          throws: KilnFormatError.size(path, declared: UInt64(golden.count), found: size)
+        ) { try KilnFile(path) }
+      }
+    }
+  }
+
   @Test func `every flipped bit of data is found in its own entry and in no other`() throws {
     let golden = try SamplePackedFile.golden()
     try TemporaryFolder.with { folder in

@@ -6,6 +6,17 @@ import Testing
 
 /// The integers that codes can be, and the scales that suit them.
 @Suite struct CodeRangeTests {
+  @Test(arguments: [4, 5, 6, 8])
+  func `a group too small for any scale has that of an empty one`(bits: Int) {
+    let range = CodeRange(bits: bits)
+    // The smallest BF16 number is 2^-133; half of it is rounded to the even 0.
+    let smallest = range.halfWidth * 0x1p-134
+    for magnitude in [0, Float.leastNonzeroMagnitude, smallest] {
+      #expect(range.nearestScale(largestMagnitude: magnitude) == CodeRange.emptyScale)
+    }
+    #expect(range.nearestScale(largestMagnitude: smallest * 1.25).bitPattern == 1)
+  }
+
   @Test(arguments: [
     (4, -8, 7, 7.5), (5, -16, 15, 15.5), (6, -32, 31, 31.5), (8, -128, 127, 127.5),
     // No other width is stored.
