@@ -46,7 +46,13 @@ import Testing
       var (bytes, place) = try packed(source, folder)
       change(&bytes, place)
       if isCalibrated { bytes = try calibrated(bytes) }
-      return try scene.tensor(scene.compare(folder.write(bytes, as: "x.kiln"), source))
+      let path = try folder.write(bytes, as: "x.kiln")
+      let found = try scene.tensor(scene.compare(path, source))
+      // On whichever side the codes are.
+      let swapped = try scene.tensor(scene.compare(source, path))
+      #expect(swapped.verdict == found.verdict)
+      #expect(swapped.tally.worstRatio == found.tally.worstRatio)
+      return found
     }
   }
 
