@@ -48,7 +48,9 @@ package struct SafetensorsExport: Sendable {
   /// Who changed the type does not matter: the configuration is that of the original all the same.
   private static func changedType(of tensors: [ExportedTensor]) -> DType? {
     let changed = tensors.filter { tensor in
-      tensor.jobs.contains { $0.stored.sourceDType != tensor.planned.dtype }
+      tensor.jobs.contains {
+        $0.stored.encoding != $0.encoding || $0.stored.sourceDType != tensor.planned.dtype
+      }
     }
     guard !changed.isEmpty else { return nil }
     if changed.contains(where: { $0.planned.dtype == .f32 }) { return .f32 }

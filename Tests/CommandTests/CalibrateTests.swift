@@ -82,8 +82,8 @@ struct CalibrateTests {
       quantize("x", "saved") + ["--calibration-seed", "1"], Code.usage,
       naming: "--calibration-seed", in: scratch)
     try expectFailure(
-      ["perplexity", "saved", "--text", "text.txt"], Code.missingInput, naming: "saved",
-      in: scratch)
+      ["perplexity", "saved", "--text", "text.txt"], Code.badData,
+      naming: "saved: is a saved calibration, not a model", in: scratch)
     try scratch.link(Fixture.packed(), as: "model.kiln")
     try expectFailure(
       quantize("x", "model.kiln"), Code.badData, naming: "model.kiln", in: scratch)
