@@ -77,6 +77,20 @@ import Testing
     }
   }
 
+  @Test func `bytes behind the last entry are refused, whatever the prelude says`() throws {
+    try TemporaryFolder.with { folder in
+      let header = Array(try RawKiln.goldenHeader().utf8)
+      let data = try RawKiln.goldenData()
+      let path = try folder.write(RawKiln.file(header: header, data: data + [0]), as: "x.kiln")
+      #expect {
+        try KilnFile(path)
+      } throws: {
+        guard case KilnFormatError.size = $0 else { return false }
+        return true
+      }
+    }
+  }
+
   @Test func `another block size is refused`() throws {
     for size in ["0", "1048575", "2097152", "9223372036854775807"] {
       try expectRefusal("\"block_bytes\":1048576", "\"block_bytes\":\(size)", "block_bytes")
