@@ -88,6 +88,10 @@ struct InspectSelectionTests {
     "an empty list names what was asked for, and what there is",
     arguments: [
       (["--layer", "9"], "no tensor is in layer 9; layers are 0-3"),
+      (
+        ["--filter", "lm_head", "--layer", "0-9223372036854775807"],
+        "no tensor matches \"lm_head\" and is in layer 0-9223372036854775807"
+      ),
       (["--layer", "9", "--role", "norm"], "no tensor is in layer 9; layers are 0-3"),
       (["--role", "other"], "no tensor is of role other; there are embedding, "),
       (["--encoding", "int4-g32"], "no tensor is in int4-g32; encodings are bf16, f32"),

@@ -99,6 +99,8 @@ struct EmptySelection {
   }
 
   private static func text(of layers: ClosedRange<Int>) -> String {
-    layers.count == 1 ? "\(layers.lowerBound)" : "\(layers.lowerBound)-\(layers.upperBound)"
+    // All layers up to the largest number are one more than can be counted.
+    layers.lowerBound == layers.upperBound
+      ? "\(layers.lowerBound)" : "\(layers.lowerBound)-\(layers.upperBound)"
   }
 }
