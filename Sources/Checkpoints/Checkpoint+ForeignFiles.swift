@@ -3,7 +3,7 @@
 package import TensorCore
 
 extension Checkpoint {
-  /// A file beside the tensors that is something else than its name says.
+  /// A file of a checkpoint, not one of tensors, whose content is not what its name says.
   package struct ForeignFile: Sendable {
     /// Its name, without a folder.
     package let name: String
@@ -14,7 +14,7 @@ extension Checkpoint {
     package var problem: String { "is \(content): \(content.advice)" }
   }
 
-  /// Files beside the tensors that a download has left pointers, pages or nothing of, told by their first
+  /// Files of the checkpoint for which a download has left pointers, pages or nothing, recognized by their first
   /// bytes.
   ///
   /// `config.json` is not among them: no command gets by without reading it.

@@ -25,7 +25,7 @@ package struct Verification: Sendable {
     }
   }
 
-  /// What is wrong with files beside the tensors, which may be the cause of the rest.
+  /// What is wrong with files other than tensors, which may be the cause of the rest.
   package let fileFindings: [Finding]
   /// What is wrong with the model as a whole.
   package private(set) var modelFindings: [Finding] = []

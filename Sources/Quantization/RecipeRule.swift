@@ -13,7 +13,7 @@ package enum RecipeScheme: Hashable, Sendable, CustomStringConvertible {
   /// What can be asked for.
   package static let names = TensorEncoding.schemeNames + ["source"]
 
-  /// What to say of a name that is no scheme: the groups that there are, if it is only the group that is not.
+  /// A hint for a name that is no scheme: the existing groups, if only the group is unknown.
   ///
   /// - Parameters:
   ///   - name: What was given.

@@ -48,7 +48,7 @@ package struct EnvironmentSettings: Sendable, Equatable {
     try readThreads(environment)
   }
 
-  /// What variables say of threads, of which a wrong one is an error, whatever other variables say.
+  /// The settings of threads alone: a wrong one is an error, whatever the other variables are.
   ///
   /// - Throws: `UsageError` for a wrong value of a variable of Kiln.
   static func ofThreads(_ environment: Environment) throws -> EnvironmentSettings {

@@ -20,7 +20,7 @@ struct CalibrationReport {
   /// Lines that tell the sample, the errors of outputs by role, and the experts that saw few tokens.
   var lines: [String] { lines(withErrors: true) }
 
-  /// The same lines, without those that a table beside them has.
+  /// The same lines, without those that repeat the table shown with them.
   ///
   /// - Parameter withErrors: Whether the errors of outputs are told.
   /// - Returns: The lines; none without a calibration.
