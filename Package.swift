@@ -133,7 +133,7 @@ let package = Package(
         "TensorCore", "JSON", "Compression", "KilnFormat", "Checkpoints", "Tokenization", "Kernels",
         "Quantization",
         "KimiLinear", "Evaluation", "Inspection", "Calibration", "Conversion", "Reports",
-        "Safetensors", "CLinux", argumentParser, system,
+        "Safetensors", argumentParser, system,
       ],
       swiftSettings: settings),
     .executableTarget(
