@@ -14,6 +14,8 @@ let settings: [SwiftSetting] = [
 ]
 /// Float loops are two hundred times slower without optimisation, so debug builds keep it for these.
 let kernelSettings = settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]
+/// Tests that loop over few numbers: optimizing what `#expect` expands to takes longer than running it.
+let testSettings = settings + [.unsafeFlags(["-Onone"])]
 let kernelFlags: [CSetting] = [
   .unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror=implicit-function-declaration"])
 ]
@@ -23,6 +25,11 @@ let argumentParser = Target.Dependency.product(
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 
+/// Modules whose tests repeat arithmetic over whole tensors.
+let numericTests: Set = [
+  "Calibration", "Conversion", "Evaluation", "Inspection", "Kernels", "KimiLinear", "Quantization",
+]
+
 /// The tests of one module.
 func tests(of module: String, with others: [Target.Dependency] = []) -> Target {
   .testTarget(
@@ -30,7 +37,7 @@ func tests(of module: String, with others: [Target.Dependency] = []) -> Target {
     dependencies: ["JSON", "TensorCore", "TestSupport", system]
       + (["JSON", "TensorCore"].contains(module) ? [] : [.byName(name: module)])
       + others,
-    swiftSettings: settings)
+    swiftSettings: numericTests.contains(module) ? settings : testSettings)
 }
 
 let package = Package(
@@ -151,7 +158,7 @@ let package = Package(
         "TensorCore", "JSON", "Safetensors", "KilnFormat", "Checkpoints", "Kernels", "Inspection",
         "TestSupport", "kiln", argumentParser, system,
       ],
-      path: "Tests/Reliability", swiftSettings: settings),
+      path: "Tests/Reliability", swiftSettings: testSettings),
     tests(
       of: "Benchmarking", with: ["Checkpoints", "Kernels", "KimiLinear", "Quantization"]),
     tests(of: "TensorCore"),
@@ -183,12 +190,12 @@ let package = Package(
       dependencies: [
         "JSON", "KilnFormat", "TensorCore", "TestSupport", system, .target(name: "kiln"),
       ],
-      swiftSettings: settings),
+      swiftSettings: testSettings),
     tests(of: "KilnCommands"),
     .testTarget(
       name: "DocumentationTests",
       dependencies: ["TensorCore", "TestSupport", system, .target(name: "kiln")],
-      swiftSettings: settings),
+      swiftSettings: testSettings),
     tests(of: "Quantization", with: ["Checkpoints", "Kernels"]),
     tests(of: "Tokenization"),
   ]

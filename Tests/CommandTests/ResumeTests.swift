@@ -156,6 +156,22 @@ struct ResumeTests {
     #expect(try contents("part") == contents("whole"))
   }
 
+  @Test(
+    "of a file that was being written and lost its end, the rest is kept",
+    arguments: [
+      (["quantize", "in.kiln", "OUT", "--scheme", "int4-g32"], ".part.partial"),
+      (["convert", "in.kiln", "OUT"], ".part.partial/.model.safetensors.partial"),
+    ])
+  func cutUnfinishedFile(_ command: [String], _ unfinished: String) throws {
+    let part = command.map { $0 == "OUT" ? "part" : $0 }
+    try fail(part + ["--resume"]) { $0 * 4 / 5 }
+    // The journal tells of tensors that are behind its end now.
+    try scratch.edit(unfinished) { $0.removeLast($0.count / 2) }
+    #expect(try resumed(part) > 0)
+    try expectSuccess(command.map { $0 == "OUT" ? "whole" : $0 }, in: scratch.folder)
+    #expect(try contents("part") == contents("whole"))
+  }
+
   @Test("what is between the entries is looked at, too")
   func padding() throws {
     func command(_ output: String) -> [String] {
