@@ -83,9 +83,11 @@ struct ResumeTests {
 
   /// Runs a command on `in.kiln` while one of its tensors is damaged, so that it ends there, however fast the machine
   /// is; then the file is sound again, and as old as it was.
-  private func fail(_ arguments: [String], atTensor place: (_ count: Int) -> Int) throws {
+  private func fail(
+    _ arguments: [String], of source: URL? = nil, atTensor place: (_ count: Int) -> Int
+  ) throws {
     // A copy: the file itself is shared.
-    try scratch.link(Fixture.packed(), as: "in.kiln", isCopy: true)
+    try scratch.link(source ?? Fixture.packed(), as: "in.kiln", isCopy: true)
     let tensors = try KilnFile(FilePath(scratch.path("in.kiln"))).header.tensors
     let offset = tensors[place(tensors.count)].extent.range.lowerBound
     try flip(offset)
@@ -164,7 +166,9 @@ struct ResumeTests {
     ])
   func cutUnfinishedFile(_ command: [String], _ unfinished: String) throws {
     let part = command.map { $0 == "OUT" ? "part" : $0 }
-    try fail(part + ["--resume"]) { $0 * 4 / 5 }
+    // As float32 it is long enough that tensors are written before the damaged one is read.
+    let source = command[0] == "convert" ? try Fixture.quantized() : try Fixture.packed()
+    try fail(part + ["--resume"], of: source) { $0 * 4 / 5 }
     // The journal tells of tensors that are behind its end now.
     try scratch.edit(unfinished) { $0.removeLast($0.count / 2) }
     #expect(try resumed(part) > 0)
