@@ -25,9 +25,10 @@ let argumentParser = Target.Dependency.product(
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 
-/// Modules whose tests repeat arithmetic over whole tensors.
+/// Modules whose tests loop over whole tensors or files: without optimization some take twenty times as long.
 let numericTests: Set = [
-  "Calibration", "Conversion", "Evaluation", "Inspection", "Kernels", "KimiLinear", "Quantization",
+  "Calibration", "Compression", "Conversion", "Evaluation", "Inspection", "Kernels", "KimiLinear",
+  "Quantization",
 ]
 
 /// The tests of one module.
