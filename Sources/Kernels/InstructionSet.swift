@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CKernels
-internal import Glibc
+internal import TensorCore
 
 /// The instructions that a C kernel is compiled for.
 ///
@@ -35,9 +35,7 @@ package enum InstructionSet: String, CaseIterable, Sendable {
   ///
   /// `KILN_INSTRUCTIONS` in the environment names a narrower one, to measure it.
   package static let best: InstructionSet = {
-    let wanted = unsafe getenv("KILN_INSTRUCTIONS").flatMap { name in
-      unsafe InstructionSet(rawValue: String(cString: name))
-    }
+    let wanted = ProcessVariables.value(of: "KILN_INSTRUCTIONS").flatMap(Self.init(rawValue:))
     if let wanted, available.contains(wanted) { return wanted }
     return available.last ?? .portable
   }()

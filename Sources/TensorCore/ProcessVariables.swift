@@ -10,11 +10,22 @@ package enum ProcessVariables {
     var names: [String] = []
     var next = unsafe kiln_environment()
     while let variable = unsafe next?.pointee {
-      let bytes = unsafe UnsafeBufferPointer(start: variable, count: strlen(variable))
-      let name = unsafe bytes.prefix { $0 != CChar(bitPattern: UInt8(ascii: "=")) }
-      names.append(unsafe ByteText.text(of: name.map { UInt8(bitPattern: $0) }))
+      names.append(ByteText.text(of: Array(unsafe bytes(of: variable).prefix { $0 != equalsSign })))
       unsafe next = next?.successor()
     }
     return names
+  }
+
+  /// The value of a variable; nil if it is not set.
+  package static func value(of name: String) -> String? {
+    unsafe getenv(name).map { ByteText.text(of: unsafe bytes(of: $0)) }
+  }
+
+  private static let equalsSign = UInt8(ascii: "=")
+
+  private static func bytes(of characters: UnsafePointer<CChar>) -> [UInt8] {
+    unsafe UnsafeBufferPointer(start: characters, count: strlen(characters)).map {
+      UInt8(bitPattern: $0)
+    }
   }
 }

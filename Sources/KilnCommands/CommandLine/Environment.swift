@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Glibc
 import TensorCore
 
 /// The variables of an environment: those of the process, or those that a test hands in.
 package struct Environment: Sendable, ExpressibleByDictionaryLiteral {
   /// What the process was started with.
-  package static let process = Environment(names: ProcessVariables.names) { name in
-    unsafe getenv(name).map { value in
-      let bytes = unsafe UnsafeBufferPointer(start: value, count: strlen(value))
-      return unsafe ByteText.text(of: bytes.map { UInt8(bitPattern: $0) })
-    }
-  }
+  package static let process = Environment(
+    names: ProcessVariables.names, value: ProcessVariables.value)
 
   /// The names of all variables that are set.
   package let names: [String]
